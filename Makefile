@@ -1,0 +1,47 @@
+# Headwater. `make demo` shows it, `make test` proves it; both set up all they need.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean lock install
+
+help:            ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock deploy/installer.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Headwater needs Python 3.11: install it or set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r deploy/installer.lock
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --editable .
+	@touch $@
+
+install: $(READY) ## make the virtual environment from the lock file
+
+demo: $(READY)   ## real events through real Kafka, Flink and Cassandra; one click; before and after
+	$(BIN)/headwater demo
+
+test: $(READY)   ## lint, types, unit, Flink and whole-path tests
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pytest
+
+lint: $(READY)   ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## throughput, freshness and cost on the real stack, as JSON
+	$(BIN)/headwater bench
+
+lock: $(READY)   ## renew requirements.lock from pyproject.toml
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock
+
+clean:           ## stop the local stack and remove everything this file made
+	@[ ! -x $(BIN)/headwater ] || $(BIN)/headwater down --wipe
+	rm -rf $(VENV) .headwater build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
