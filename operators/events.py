@@ -7,7 +7,7 @@ Whatever does not hold becomes a `Rejected` with a sentence a person understands
 
 import math
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NewType, get_args
+from typing import Annotated, Any, Literal, NewType, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -208,6 +208,7 @@ class Border(Struct, frozen=True, kw_only=True):
     stars_max: float = 5.0
 
 
+_R = TypeVar("_R", Event, Item)
 _EVENTS: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _ITEMS: msgspec.json.Decoder[Item] = msgspec.json.Decoder(Item)
 
@@ -223,8 +224,8 @@ def parse_item(raw: bytes | None, now_ms: int, border: Border) -> Item | Rejecte
 
 
 def _parse(
-    decoder: msgspec.json.Decoder[Any], raw: bytes | None, now_ms: int, border: Border
-) -> Any:
+    decoder: msgspec.json.Decoder[_R], raw: bytes | None, now_ms: int, border: Border
+) -> _R | Rejected:
     if not raw:
         return Rejected("empty", "the record has no value; a JSON object is expected")
     if len(raw) > border.record_bytes_max:

@@ -1,0 +1,1 @@
+"""The Flink side of the operators: one keyed shell, sources, sinks, metrics."""
