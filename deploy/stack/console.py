@@ -1,0 +1,94 @@
+"""The stack's commands as a person sees them."""
+
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from deploy.stack import schema, topics
+from deploy.stack.local import ServiceStatus, Stack
+from deploy.stack.reporting import reporter
+from deploy.stack.settings import HOST, load_settings
+
+STATE_COLOURS = {"running": "green", "starting": "yellow", "died": "red", "stopped": "dim"}
+CASSANDRA_PASSWORD = "HEADWATER_CASSANDRA_PASSWORD"
+
+
+def up(config: Path | None, taskmanagers: int | None) -> None:
+    """Starts what is missing and says where everything is."""
+    stack, console = Stack(load_settings(config)), Console()
+    with reporter(console) as report:
+        started = stack.up(report, taskmanagers)
+    console.print(f"Started: {', '.join(started)}" if started else "Everything was running.")
+    console.print(
+        f"Flink's page: {stack.flink_rest_url}   data: {stack.layout.data}", soft_wrap=True
+    )
+
+
+def down(config: Path | None, *, wipe: bool, wipe_cache: bool) -> None:
+    """Stops the stack and says what it kept."""
+    stack, console = Stack(load_settings(config)), Console()
+    with reporter(console) as report:
+        stopped = stack.down(report, wipe=wipe, wipe_cache=wipe_cache)
+    console.print(f"Stopped: {', '.join(stopped)}" if stopped else "Nothing was running.")
+    if not wipe and stack.layout.data.exists():
+        console.print(f"Data kept in {stack.layout.data}; --wipe forgets it.", soft_wrap=True)
+
+
+def status(config: Path | None, *, as_json: bool) -> int:
+    """Prints the state of every service.
+
+    Returns:
+        The exit code: 0 if all of them run, else 1.
+    """
+    stack = Stack(load_settings(config))
+    found = stack.status()
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
+    else:
+        _print_status(found, Console())
+    return 0 if all(one.state == "running" for one in found) else 1
+
+
+def _print_status(found: list[ServiceStatus], console: Console) -> None:
+    table = Table("service", "state", "pid", "memory", "CPU", "up", "address", box=None)
+    for one in found:
+        colour = STATE_COLOURS[one.state]
+        cells = ["", "", "", ""]
+        if use := one.usage:
+            memory, age = f"{use.rss_bytes / 2**20:,.0f} MB", str(timedelta(seconds=int(use.age_s)))
+            cells = [str(use.pid), memory, f"{use.cpu_s:,.1f} s", age]
+        table.add_row(one.service, f"[{colour}]{one.state}[/]", *cells, one.address)
+    console.print(table)
+    for one in found:
+        if one.state in {"died", "starting"} and one.log:
+            console.print(f"log of {one.service}: {one.log}", soft_wrap=True)
+
+
+def provision_kafka(bootstrap: str, replication: int) -> None:
+    """Creates the topics on a Kafka elsewhere; does nothing without an address."""
+    if not bootstrap:
+        return
+    console, wanted = Console(), topics.read_topics()
+    created = topics.apply_topics(
+        bootstrap, wanted, replication, warn=lambda text: console.print(text, markup=False)
+    )
+    console.print(f"Kafka {bootstrap}: {len(wanted)} topics, {len(created)} of them new")
+
+
+def provision_cassandra(
+    node: str, keyspace: str, dimensions: int, replication: str, user: str
+) -> None:
+    """Creates the tables on a Cassandra elsewhere; does nothing without an address."""
+    if not node:
+        return
+    host, _, port = node.partition(":")
+    statements = schema.read_statements(keyspace, dimensions, replication)
+    password = os.environ.get(CASSANDRA_PASSWORD)
+    with schema.connected([host or HOST], int(port or 9042), user or None, password) as session:
+        schema.apply_schema(session, statements)
+    Console().print(f"Cassandra {node}: keyspace {keyspace}, {len(statements)} statements")

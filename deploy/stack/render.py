@@ -1,0 +1,131 @@
+"""Fills the configuration templates of Kafka and Flink in from the settings.
+
+Cassandra needs no template: its ports and folders are system properties (see ``services``).
+"""
+
+import hashlib
+import shutil
+import string
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from deploy.stack.errors import ServiceError
+from deploy.stack.layout import PACKAGE, Layout
+from deploy.stack.settings import StackSettings
+
+MANAGED_FRACTION = {"rocksdb": "0.4", "hashmap": "0.15"}
+"""Share of Flink's memory outside the heap: RocksDB lives there, heap state does not."""
+
+
+def fill(template: Path, values: Mapping[str, object]) -> str:
+    """Replaces every ``$name`` of a template.
+
+    Raises:
+        ServiceError: The template asks for a name that has no value.
+    """
+    try:
+        return string.Template(template.read_text("utf-8")).substitute(values)
+    except (KeyError, ValueError) as error:
+        msg = f"template {template}: no value for {error}: restore the file"
+        raise ServiceError(msg) from error
+
+
+def kafka_properties(settings: StackSettings, layout: Layout) -> str:
+    """The broker's ``server.properties``."""
+    values = {
+        "port": settings.kafka_port,
+        "controller_port": settings.port("kafka_controller_port"),
+        "data": layout.data / "kafka",
+    }
+    return fill(PACKAGE / "kafka" / "server.properties", values)
+
+
+def flink_config(
+    settings: StackSettings, layout: Layout, wheel_conf: Path, python: Path
+) -> dict[str, str]:
+    """Flink's ``config.yaml`` as flat keys.
+
+    Args:
+        settings: Ports, memory, checkpoints, state backend.
+        layout: Folders.
+        wheel_conf: The ``config.yaml`` that the Flink distribution brings; its JVM options stay.
+        python: Interpreter of the jobs' Python.
+    """
+    values = {
+        "rest_port": settings.flink_rest_port,
+        "rpc_port": settings.port("flink_rpc_port"),
+        "jobmanager_memory": settings.jobmanager_memory,
+        "taskmanager_memory": settings.taskmanager_memory,
+        "python_memory": settings.taskmanager_python_memory,
+        "managed_fraction": MANAGED_FRACTION[settings.state_backend],
+        "python": python,
+        "bundle_time_ms": settings.bundle_time_ms,
+        "state_backend": settings.state_backend,
+        "checkpoint_interval_s": settings.checkpoint_interval_s,
+        "rocksdb_logs": layout.logs("rocksdb"),
+        "checkpoints": layout.checkpoints.as_uri(),
+        "savepoints": layout.savepoints.as_uri(),
+        "tmp": layout.service_tmp("flink"),
+    }
+    config = yaml.safe_load(fill(PACKAGE / "flink" / "config.yaml", values))
+    doors = yaml.safe_load(wheel_conf.read_text("utf-8"))["env"]["java"]["opts"]["all"]
+    tmp = f"-Djava.io.tmpdir={layout.service_tmp('flink')}"
+    flat = {"env.java.opts.all": f"{doors} {tmp}", **config, **_reporter(settings)}
+    return {key: str(value) for key, value in flat.items()}
+
+
+def _reporter(settings: StackSettings) -> dict[str, str]:
+    if not settings.metrics:
+        return {}
+    ports = settings.metrics_ports
+    return {
+        "metrics.reporters": "prom",
+        "metrics.reporter.prom.factory.class": (
+            "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
+        ),
+        "metrics.reporter.prom.port": f"{ports[0]}-{ports[-1]}",
+    }
+
+
+def write_flink(config: Mapping[str, str], layout: Layout, wheel_conf_folder: Path) -> None:
+    """Writes Flink's configuration folder: ours plus the wheel's log settings."""
+    folder = layout.conf / "flink"
+    folder.mkdir(parents=True, exist_ok=True)
+    for log_settings in wheel_conf_folder.glob("log4j*.properties"):
+        if not (folder / log_settings.name).is_file():
+            shutil.copyfile(log_settings, folder / log_settings.name)
+    fresh = folder / "config.yaml.new"
+    fresh.write_text(yaml.safe_dump(dict(config), sort_keys=False, width=10_000), "utf-8")
+    fresh.replace(folder / "config.yaml")
+
+
+def link_flink_jars(layout: Layout, wheel: Path, jars: Path) -> None:
+    """Makes Flink's ``lib``: links to the wheel's jars, flink-python and the connector.
+
+    flink-python has to be in ``lib``: loaded with each job instead, the second thread-mode job of
+    a TaskManager fails on Java 17 (``NoSuchFieldException: loadedLibraryNames``).
+
+    Raises:
+        ServiceError: The wheel does not have exactly one flink-python jar.
+    """
+    python_jars = list((wheel / "opt").glob("flink-python-*.jar"))
+    if len(python_jars) != 1:
+        msg = f"{wheel / 'opt'} has {len(python_jars)} flink-python jars, needed is one: reinstall"
+        raise ServiceError(msg)
+    wanted = [*(wheel / "lib").glob("*.jar"), *python_jars, *(jars / "flink").glob("*.jar")]
+    layout.lib.mkdir(parents=True, exist_ok=True)
+    links = {layout.lib / jar.name: jar for jar in wanted}
+    # Only what differs is touched: a running JVM opens some of its jars late.
+    for link in layout.lib.iterdir():
+        if link not in links or link.readlink() != links[link]:
+            link.unlink()
+    for link, jar in links.items():
+        if not link.is_symlink():
+            link.symlink_to(jar)
+
+
+def digest(*parts: object) -> str:
+    """Short fingerprint of a configuration, to tell whether a service runs the present one."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]

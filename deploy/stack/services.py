@@ -1,0 +1,214 @@
+"""The four kinds of service: what each is started with, and the environment of Flink's scripts."""
+
+import base64
+import importlib.util
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+from deploy.stack import render
+from deploy.stack.errors import ServiceError
+from deploy.stack.layout import PACKAGE, PROJECT, Layout
+from deploy.stack.settings import StackSettings
+
+KAFKA, CASSANDRA, JOBMANAGER = "kafka", "cassandra", "jobmanager"
+TASKMANAGER = "taskmanager-"
+
+
+class Launch(NamedTuple):
+    """How to start a service.
+
+    Attributes:
+        service: Its name.
+        command: Absolute program and arguments.
+        env: Its whole environment.
+        config: Fingerprint of what it is started with.
+        resource_id: Name under which a TaskManager registers.
+    """
+
+    service: str
+    command: list[str]
+    env: dict[str, str]
+    config: str
+    resource_id: str = ""
+
+
+class Tools(NamedTuple):
+    """What the services are made of.
+
+    Attributes:
+        java_home: Java 17.
+        jars: Folder of the fetched jars.
+        flink: Flink's home: the ``pyflink`` folder of the wheel.
+        python: Interpreter for the jobs.
+    """
+
+    java_home: Path
+    jars: Path
+    flink: Path
+    python: Path
+
+    @property
+    def java(self) -> str:
+        """The ``java`` program."""
+        return str(self.java_home / "bin" / "java")
+
+
+def flink_home() -> Path:
+    """Folder of the Flink distribution inside the installed wheel, found without importing it.
+
+    Raises:
+        ServiceError: apache-flink is not installed.
+    """
+    spec = importlib.util.find_spec("pyflink")
+    if spec is None or spec.origin is None:
+        msg = f"apache-flink is not installed for {sys.executable}: run make install"
+        raise ServiceError(msg)
+    return Path(spec.origin).parent
+
+
+def clean_environment() -> dict[str, str]:
+    """The caller's environment without what would bend Flink's scripts, Java or Python."""
+    foreign = ("FLINK_", "PYTHONHOME", "PYTHONPATH", "JVM_ARGS", "HADOOP_", "CLASSPATH", "LOG_DIR")
+    return {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+
+
+def flink_environment(layout: Layout, tools: Tools, log: str = "client") -> dict[str, str]:
+    """Environment for every script of ``$FLINK_HOME/bin``.
+
+    ``PYTHONPATH`` names site-packages because an interpreter inside the JVM looks nowhere else
+    (``No module named 'pemja'``), and the project because it does not read ``.pth`` files, which
+    is how an editable install is found.
+    """
+    logs, tmp = layout.logs(log), layout.service_tmp("flink")
+    logs.mkdir(parents=True, exist_ok=True)
+    tmp.mkdir(parents=True, exist_ok=True)
+    python_path = dict.fromkeys([str(tools.flink.parent), str(PROJECT)])
+    return {
+        **clean_environment(),
+        "JAVA_HOME": str(tools.java_home),
+        "FLINK_HOME": str(tools.flink),
+        "FLINK_CONF_DIR": str(layout.conf / "flink"),
+        "FLINK_LIB_DIR": str(layout.lib),
+        "FLINK_LOG_DIR": str(logs),
+        "FLINK_PID_DIR": str(layout.service_tmp("flink-pids")),
+        "FLINK_IDENT_STRING": "headwater",
+        "PYTHONPATH": os.pathsep.join(python_path),
+        "PATH": os.pathsep.join([str(tools.python.parent), os.environ.get("PATH", os.defpath)]),
+        "TMPDIR": str(tmp),
+    }
+
+
+def _java_options(service: str, layout: Layout, heap: str) -> list[str]:
+    tmp = layout.service_tmp(service)
+    tmp.mkdir(parents=True, exist_ok=True)
+    layout.logs(service).mkdir(parents=True, exist_ok=True)
+    return [
+        f"-Xmx{heap}",
+        "-XX:+UseG1GC",
+        "-XX:+ExitOnOutOfMemoryError",
+        f"-XX:ErrorFile={layout.logs(service)}/crash-%p.log",
+        f"-Djava.io.tmpdir={tmp}",
+        f"-Dheadwater.log={layout.logs(service)}/{service}.log",
+        "-Djava.net.preferIPv4Stack=true",
+    ]
+
+
+def kafka(settings: StackSettings, layout: Layout, tools: Tools) -> Launch:
+    """The broker; a new data folder needs ``format_kafka`` first."""
+    text = render.kafka_properties(settings, layout)
+    properties = layout.conf / "server.properties"
+    properties.write_text(text, "utf-8")
+    command = [
+        tools.java,
+        *_java_options(KAFKA, layout, settings.kafka_heap),
+        f"-Dlog4j2.configurationFile=file:{PACKAGE}/kafka/log4j2.properties",
+        "-cp",
+        f"{tools.jars}/kafka/*",
+        "kafka.Kafka",
+        str(properties),
+    ]
+    return Launch(KAFKA, command, clean_environment(), render.digest(command, text))
+
+
+def format_kafka(launch: Launch, layout: Layout) -> None:
+    """Gives a new data folder its cluster id; does nothing to one that has it.
+
+    Raises:
+        ServiceError: Kafka's storage tool failed; the message quotes it.
+    """
+    if (layout.data / "kafka" / "meta.properties").is_file():
+        return
+    *java, _, properties = launch.command
+    # Kafka's ids are 16 bytes in URL-safe base64 without padding, and do not start with a dash.
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = [*java, "kafka.tools.StorageTool", "format", "--config", properties]
+    command.append(f"--cluster-id={cluster_id.replace('-', '_')}")
+    told = subprocess.run(command, env=launch.env, capture_output=True, text=True, check=False)
+    if told.returncode:
+        msg = f"Kafka could not format its data folder: {told.stdout}{told.stderr}".strip()
+        raise ServiceError(msg)
+
+
+def cassandra(settings: StackSettings, layout: Layout, tools: Tools) -> Launch:
+    """The one Cassandra node. No JMX: it would open ports, and CQL's system_views tell the same."""
+    agent = next((tools.jars / "cassandra").glob("jamm-*.jar"), None)
+    if agent is None:
+        msg = f"no jamm jar in {tools.jars / 'cassandra'}: run down --wipe-cache, then up"
+        raise ServiceError(msg)
+    config = PACKAGE / "cassandra" / "cassandra.yaml"
+    properties = {
+        "logback.configurationFile": PACKAGE / "cassandra" / "logback.xml",
+        "cassandra.config": config.as_uri(),
+        "cassandra.storagedir": layout.data / "cassandra",
+        "cassandra.config.allow_system_properties": "true",
+        "cassandra.settings.native_transport_port": settings.cassandra_port,
+        "cassandra.settings.storage_port": settings.port("cassandra_storage_port"),
+        "cassandra-foreground": "true",
+        # A lone node has nobody to wait for.
+        "cassandra.ring_delay_ms": 100,
+        "cassandra.skip_wait_for_gossip_to_settle": 0,
+        "cassandra.shutdown_announce_in_ms": 0,
+        "cassandra.superuser_setup_delay_ms": 0,
+    }
+    command = [
+        tools.java,
+        f"@{PACKAGE}/cassandra/jvm17.args",
+        f"-javaagent:{agent}",
+        *_java_options(CASSANDRA, layout, settings.cassandra_heap),
+        "-Xss512k",
+        *(f"-D{key}={value}" for key, value in properties.items()),
+        "-cp",
+        f"{tools.jars}/cassandra/*",
+        "org.apache.cassandra.service.CassandraDaemon",
+    ]
+    (layout.data / "cassandra").mkdir(parents=True, exist_ok=True)
+    return Launch(
+        CASSANDRA, command, clean_environment(), render.digest(command, config.read_bytes())
+    )
+
+
+def prepare_flink(settings: StackSettings, layout: Layout, tools: Tools) -> str:
+    """Writes Flink's configuration and ``lib``; returns the fingerprint of both."""
+    wheel_conf = tools.flink / "conf"
+    config = render.flink_config(settings, layout, wheel_conf / "config.yaml", tools.python)
+    # RocksDB does not make its log folder, and without one writes beside the state.
+    layout.logs("rocksdb").mkdir(parents=True, exist_ok=True)
+    render.write_flink(config, layout, wheel_conf)
+    render.link_flink_jars(layout, tools.flink, tools.jars)
+    return render.digest(config, tools.jars.name)
+
+
+def flink_process(service: str, config: str, layout: Layout, tools: Tools) -> Launch:
+    """The JobManager, or one TaskManager with a name of its own for this start."""
+    env = flink_environment(layout, tools, service)
+    script = "jobmanager.sh" if service == JOBMANAGER else "taskmanager.sh"
+    command = [str(tools.flink / "bin" / script), "start-foreground"]
+    resource_id = ""
+    if service != JOBMANAGER:
+        resource_id = f"{service}-{uuid.uuid4().hex[:8]}"
+        command += ["-D", f"taskmanager.resource-id={resource_id}"]
+    return Launch(service, command, env, config, resource_id)

@@ -1,0 +1,114 @@
+"""Starts one service each: launch it unless it runs, wait until it serves, apply the contract."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from deploy.stack import processes, readiness, schema, services, topics
+from deploy.stack.errors import ServiceError
+from deploy.stack.layout import Layout
+from deploy.stack.processes import Record
+from deploy.stack.reporting import Report
+from deploy.stack.services import CASSANDRA, JOBMANAGER, KAFKA, Launch, Tools
+from deploy.stack.settings import HOST, StackSettings
+
+
+class Starter(NamedTuple):
+    """What it takes to start a service; the three methods may run at once.
+
+    Attributes:
+        settings: The stack's settings.
+        layout: Its folders.
+        tools: Java, jars, Flink and Python.
+        report: Told each step.
+        cancelled: Set when the person has given up waiting.
+    """
+
+    settings: StackSettings
+    layout: Layout
+    tools: Tools
+    report: Report
+    cancelled: threading.Event
+
+    def kafka(self) -> None:
+        launch = services.kafka(self.settings, self.layout, self.tools)
+        record = self._running(launch)
+        if record is None:
+            self.report(KAFKA, "starting")
+            services.format_kafka(launch, self.layout)
+            record = self._start(launch)
+        self._wait(lambda: readiness.kafka_answers(self.settings.kafka_bootstrap), record)
+        wanted = topics.read_topics(event_partitions=self.settings.event_partitions)
+        topics.apply_topics(
+            self.settings.kafka_bootstrap, wanted, warn=lambda text: self.report(KAFKA, text)
+        )
+        self.report(
+            KAFKA, f"ready on {self.settings.kafka_bootstrap}, {len(wanted)} topics", done=True
+        )
+
+    def cassandra(self) -> None:
+        launch = services.cassandra(self.settings, self.layout, self.tools)
+        record = self._running(launch)
+        if record is None:
+            self.report(CASSANDRA, "starting")
+            record = self._start(launch)
+        self._wait(lambda: readiness.listens(self.settings.cassandra_port), record)
+        keyspace, dimensions = self.settings.keyspace, self.settings.vector_dimensions
+        with schema.connected([HOST], self.settings.cassandra_port) as session:
+            schema.apply_schema(session, schema.read_statements(keyspace, dimensions))
+            present = schema.vector_dimensions(session, keyspace)
+        if present != dimensions:
+            msg = (
+                f"table {keyspace}.item_features holds vectors of {present} numbers, the setting "
+                f"vector_dimensions is {dimensions}: set it back, or run down --wipe"
+            )
+            raise ServiceError(msg)
+        address = f"{HOST}:{self.settings.cassandra_port}"
+        self.report(CASSANDRA, f"ready on {address}, keyspace {keyspace}", done=True)
+
+    def flink(self, names: Sequence[str], config: str) -> None:
+        started: list[Record] = []
+        for name in names:
+            launch = services.flink_process(name, config, self.layout, self.tools)
+            record = self._running(launch)
+            if record is None:
+                self.report(name, "starting")
+                record = self._start(launch)
+            started.append(record)
+        for record in started:
+            self._wait(lambda record=record: readiness.answers(record, self.settings), record)  # type: ignore[misc]
+            where = f" on {self.settings.flink_rest_url}" if record.service == JOBMANAGER else ""
+            self.report(record.service, f"ready{where}", done=True)
+
+    def _running(self, launch: Launch) -> Record | None:
+        record = processes.load(self.layout.run).get(launch.service)
+        if record is None or not processes.alive(record):
+            return None
+        if record.config != launch.config:
+            self.report(launch.service, "runs with older settings: down, then up to apply the new")
+        return record
+
+    def _start(self, launch: Launch) -> Record:
+        record = processes.spawn(
+            launch.service,
+            launch.command,
+            launch.env,
+            self.layout.logs(launch.service) / "output.log",
+            mark=f"{self.layout.home}#{launch.service}",
+        )
+        record = msgspec.structs.replace(
+            record, config=launch.config, resource_id=launch.resource_id
+        )
+        processes.save(record, self.layout.run)
+        return record
+
+    def _wait(self, probe: Callable[[], bool], record: Record) -> None:
+        def asked() -> bool:
+            if self.cancelled.is_set():
+                msg = f"gave up waiting for {record.service}; `headwater down` stops it"
+                raise ServiceError(msg)
+            return probe()
+
+        readiness.wait_until(asked, record, self.layout, self.settings.start_timeout_s)
