@@ -1,0 +1,209 @@
+"""First stage, by user: no event twice, no erased user back, and how much each event adds.
+
+It stands before the item counters because only a user's own state can tell a repeated click from
+a new one: the figures behind it add increases of the maximum strength, so a thousand clicks of
+one user count once, and it knows exactly what to take back when the user is erased.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+from operators.events import NEGATIVE_ACTIONS, Erase, Event, Impression, Interaction, UserUpdate
+from operators.messages import Forget, Noted, Signal, UserChanged, Withdrawn
+from operators.packing import item_key
+from operators.stage import COUNT, BytesCodec, Codec, Out, StructCodec, Table, pair_key, scoped
+from operators.strengths import Strengths, is_like, strength_of
+
+TOUCHED_CHUNK = 64
+
+
+class AdmissionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the stage.
+
+    Attributes:
+        duplicate_ms: An event id that comes again within this span of event time is a duplicate
+            (found for at least this long, forgotten after at most twice as long).
+        segment_by: User attribute, or else event context, that names the segment of the popular
+            lists.
+    """
+
+    duplicate_ms: int = 3_600_000
+    segment_by: str = "country"
+
+
+class User(Struct, array_like=True):
+    """What admission keeps of a user: a message counter, the number of items, settings."""
+
+    seq: int = 0
+    items: int = 0
+    erased_ms: int = -1
+    segment: str = ""
+
+
+class Seen(Struct, array_like=True):
+    """A user's strength for one item, since when it is a like, and in which segment it counted."""
+
+    strength: int
+    liked_ms: int | None
+    segment: str
+
+
+@dataclass
+class AdmissionState:
+    """Users; strengths by user and item; items of a user in chunks; event ids of two spans."""
+
+    user: Table[User]
+    seen: Table[Seen]
+    touched: Table[list[str]]
+    ids_even: Table[bytes]
+    ids_odd: Table[bytes]
+    span: Table[int]
+
+
+class Admission:
+    """See the module."""
+
+    name = "admission"
+    inputs = Event
+    codecs: Mapping[str, Codec[Any]] = {
+        "user": StructCodec(User),
+        "seen": StructCodec(Seen),
+        "touched": StructCodec(list[str]),
+        "ids_even": BytesCodec(),
+        "ids_odd": BytesCodec(),
+        "span": StructCodec(int),
+    }
+    state_type = AdmissionState
+
+    def __init__(self, settings: AdmissionSettings, strengths: Strengths) -> None:
+        self._settings = settings
+        self._strengths = strengths
+
+    def apply(self, state: AdmissionState, batch: Sequence[Event]) -> list[Out]:
+        outs: list[Out] = []
+        for event in batch:
+            subject = _subject(event)
+            if subject is None:
+                outs.append(Out(COUNT, "without_consent", 1))
+                continue
+            key = scoped(event.tenant, subject)
+            user = state.user.get(key) or User()
+            if event.event_time <= user.erased_ms:
+                outs.append(Out(COUNT, "after_erasure", 1))
+            elif self._is_duplicate(state, pair_key(key, event.event_id), event.event_time):
+                outs.append(Out(COUNT, "duplicates", 1))
+            else:
+                user.seq += 1
+                outs += self._admit(state, user, subject, event)
+                state.user.put(key, user)
+        return outs
+
+    def _admit(self, state: AdmissionState, user: User, subject: str, event: Event) -> list[Out]:
+        if isinstance(event, Interaction):
+            return self._interaction(state, user, subject, event)
+        if isinstance(event, UserUpdate):
+            user.segment = str(event.attributes.get(self._settings.segment_by) or "")
+            return [_user_changed(user, event)]
+        if isinstance(event, Erase):
+            return _erase(state, user, event)
+        assert isinstance(event, Impression)
+        return [Out(COUNT, "impressions", 1)]
+
+    def _interaction(
+        self, state: AdmissionState, user: User, subject: str, event: Interaction
+    ) -> list[Out]:
+        strength = strength_of(event, self._strengths)
+        negative = event.action in NEGATIVE_ACTIONS
+        if event.item_id is None or negative or event.action == "satisfaction":
+            return [_noted(user, subject, event, negative=negative)]
+        segment = user.segment or str((event.context or {}).get(self._settings.segment_by) or "")
+        owner = scoped(event.tenant, subject)
+        seen = state.seen.get(pair_key(owner, event.item_id))
+        first, old = seen is None, seen.strength if seen else 0
+        if seen is None:
+            seen = Seen(0, None, segment)
+            _remember_item(state, user, owner, event.item_id)
+        liked = seen.liked_ms is None and is_like(event, strength, self._strengths)
+        if first or liked or strength > old:
+            liked_ms = event.event_time if liked else seen.liked_ms
+            where = segment if liked else seen.segment
+            kept = Seen(max(old, strength), liked_ms, where)
+            state.seen.put(pair_key(owner, event.item_id), kept)
+        signal = Signal(
+            event.event_time, event.event_id, event.tenant, subject, user.seq, event.item_id,
+            event.action, strength, old, first, liked, segment,
+        )  # fmt: skip
+        return [Out("figures", scoped(event.tenant, event.item_id), signal)]
+
+    def _is_duplicate(self, state: AdmissionState, key: str, time_ms: int) -> bool:
+        """Whether the id is in one of two spans of ids; remembers it if not."""
+        span = time_ms // self._settings.duplicate_ms
+        current = state.span.get("")
+        tables = (state.ids_even, state.ids_odd)
+        if current is None or span > current:
+            if current is not None:
+                tables[span % 2].clear()
+                if span > current + 1:
+                    tables[1 - span % 2].clear()
+            state.span.put("", span)
+            current = span
+        if tables[0].get(key) is not None or tables[1].get(key) is not None:
+            return True
+        tables[current % 2].put(key, b"")
+        return False
+
+
+def _subject(event: Event) -> str | None:
+    """Whom the event is about: the user, or the session where there is no user or no consent."""
+    if isinstance(event, Interaction):
+        return event.user_id if event.user_id and event.consent else event.session_id
+    if isinstance(event, Impression):
+        return event.user_id or event.session_id
+    return event.user_id
+
+
+def _noted(user: User, subject: str, event: Interaction, *, negative: bool) -> Out:
+    item = event.item_id or ""
+    message = Noted(
+        event.event_time, event.event_id, event.tenant, subject, user.seq, event.action, item,
+        item_key(item), negative and bool(item),
+    )  # fmt: skip
+    return Out("ranking", scoped(event.tenant, subject), message)
+
+
+def _user_changed(user: User, event: UserUpdate) -> Out:
+    message = UserChanged(
+        event.event_time, event.event_id, event.tenant, event.user_id, user.seq,
+        event.personalise, list(event.preferences.blocked_categories),
+    )  # fmt: skip
+    return Out("ranking", scoped(event.tenant, event.user_id), message)
+
+
+def _remember_item(state: AdmissionState, user: User, owner: str, item: str) -> None:
+    chunk = pair_key(owner, str(user.items // TOUCHED_CHUNK))
+    state.touched.put(chunk, [*(state.touched.get(chunk) or []), item])
+    user.items += 1
+
+
+def _erase(state: AdmissionState, user: User, event: Erase) -> list[Out]:
+    """Take back all the user added; of the user stays when the erasure was asked for."""
+    owner = scoped(event.tenant, event.user_id)
+    outs = []
+    for number in range(-(-user.items // TOUCHED_CHUNK)):
+        chunk = pair_key(owner, str(number))
+        for item in state.touched.get(chunk) or []:
+            seen = state.seen.get(pair_key(owner, item))
+            assert seen is not None
+            message = Withdrawn(
+                event.event_time, event.event_id, event.tenant, item,
+                seen.strength, seen.liked_ms, seen.segment,
+            )  # fmt: skip
+            outs.append(Out("figures", scoped(event.tenant, item), message))
+            state.seen.delete(pair_key(owner, item))
+        state.touched.delete(chunk)
+    user.items, user.segment, user.erased_ms = 0, "", event.event_time
+    forget = Forget(event.event_time, event.event_id, event.tenant, event.user_id, user.seq)
+    return [*outs, Out("history", owner, forget), Out("ranking", owner, forget)]

@@ -1,0 +1,106 @@
+"""The sixteen numbers a candidate is scored by, and what they are worth.
+
+All lie about between -3 and 2. The score is linear, so it splits into the part of the item, which
+a reader can refresh from the shared lists, and the part of the user:
+
+    score = weights . features = user part + item part
+
+`mx` is the user's largest value among the candidate rows; a candidate that no neighbour answer
+named (not "in CF") takes the constants of `outside`.
+
+| feature | formula | says |
+| --- | --- | --- |
+| c0, c1 | sqrt(main/mx), sqrt(fast/mx) | co-occurrence with the user's items, slow and fast |
+| short | sqrt(short/mx) | the same, only for what comes right after |
+| c0log | ln(max(1e-6, main)/mx)/3 | c0 where it is small |
+| rank | -log2(1 + rank by main)/4 | place by co-occurrence |
+| support | ln(1 + support) | how many of the user's items name it |
+| pop | ln((1 + likes)/(1 + most likes))/2 | popularity of all time |
+| pop1d, pop30d | max(-12, log2 of decayed likes - best)/4 | popularity of a day, of a month |
+| quality | 4((likes + 2.5)/(users + 5) - 0.5) | share of likes |
+| age | ln(1 + hours since first seen)/4 | |
+| genre | 2 cos(taste, categories) | the user's taste |
+| exposed | ln(1 + times shown without effect) | |
+| in_cf | 1 or 0 | named by a neighbour answer |
+| cat_last | 1 or 0 | in the category of the user's last item |
+| seed | sqrt(seed/mx) | similarity to the user's last item |
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from operators.packing import EPOCH_MS, HOUR_MS, NEVER_LOG2
+
+USER_FEATURES = (
+    "c0", "c1", "short", "c0log", "rank", "support", "genre", "exposed", "in_cf", "cat_last",
+    "seed",
+)  # fmt: skip
+ITEM_FEATURES = ("pop", "pop1d", "pop30d", "quality", "age")
+FEATURES = USER_FEATURES + ITEM_FEATURES
+
+Floats = NDArray[np.float64]
+
+
+class Weights(Struct, frozen=True):
+    """Worth of each feature.
+
+    Attributes:
+        model: Name of this set of weights, written with each list.
+        values: By feature; a feature that is not named is worth nothing.
+    """
+
+    model: str = "itemcf-1"
+    values: Mapping[str, float] = {"c0": 4.0}
+
+    def __post_init__(self) -> None:
+        unknown = set(self.values) - set(FEATURES)
+        if unknown:
+            msg = f"no such features: {sorted(unknown)}; legal are {', '.join(FEATURES)}"
+            raise ValueError(msg)
+
+    def of(self, names: tuple[str, ...]) -> Floats:
+        """Weights of these features in this order."""
+        return np.array([self.values.get(name, 0.0) for name in names])
+
+
+class Reference(Struct, frozen=True):
+    """What popularity is measured against: the most liked item, and the best decayed sums."""
+
+    likes: int = 0
+    likes_1d: float = NEVER_LOG2
+    likes_30d: float = NEVER_LOG2
+
+
+def item_features(rows: NDArray[Any], reference: Reference, now_ms: NDArray[Any]) -> Floats:
+    """`ITEM_FEATURES` of records with the fields of `packing.FIGURES`, shape (n, 5).
+
+    Args:
+        rows: Shape (n,).
+        reference: Of the tenant.
+        now_ms: Event time of the list, shape (n,) or a scalar array.
+    """
+    likes = rows["likes"].astype(np.float64)
+    hours = np.maximum(0.0, (now_ms - EPOCH_MS) / HOUR_MS - rows["first_h"])
+    columns = np.empty((len(rows), len(ITEM_FEATURES)))
+    columns[:, 0] = np.log((1 + likes) / (1 + max(reference.likes, 0))) / 2
+    columns[:, 1] = np.maximum(-12.0, rows["likes_1d"] - reference.likes_1d) / 4
+    columns[:, 2] = np.maximum(-12.0, rows["likes_30d"] - reference.likes_30d) / 4
+    columns[:, 3] = 4 * ((likes + 2.5) / (rows["users"] + 5.0) - 0.5)
+    columns[:, 4] = np.log1p(hours) / 4
+    return columns
+
+
+def outside(rows_max: int) -> dict[str, float]:
+    """User features of a candidate that no neighbour answer named; the others are 0."""
+    return {"c0log": math.log(0.001) / 3, "rank": -math.log2(1 + rows_max) / 4}
+
+
+def outside_part(weights: Weights, rows_max: int) -> float:
+    """User part of the score of such a candidate: what a reader adds to an item part."""
+    known = outside(rows_max)
+    return sum(weights.values.get(name, 0.0) * value for name, value in known.items())

@@ -1,0 +1,246 @@
+"""Second stage, by item: how popular an item is, and what the catalogue says of it.
+
+Attaches the item's figures of the moment to every signal, so that the stages behind need no
+second visit to the item. Decayed likes use forward decay (Cormode et al., ICDE 2009): an event at
+time t adds 2^(t/half-life) to a sum kept as its logarithm; no sweep, and items compare at any
+time. The sums of strengths, likes and users are integers and exact after an erasure; the decayed
+ones are floats, a cache that an erasure corrects up to rounding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct, field
+
+from operators.messages import Availability, Counted, ItemRow, Leader, Listed, Signal, Withdrawn
+from operators.packing import (
+    EPOCH_MS,
+    HOUR_MS,
+    NEVER_LOG2,
+    item_key,
+    log2_add,
+    log2_subtract,
+    pack_figures,
+)
+from operators.stage import BROADCAST, Codec, Out, StructCodec, Table, pair_key, scoped
+
+HALF_LIVES_MS = (HOUR_MS, 24 * HOUR_MS, 30 * 24 * HOUR_MS)
+WINDOW_NAMES = ("1h", "1d", "30d")
+ALL_TIME = "all_time"
+SEGMENTS_MAX = 64
+
+
+class FiguresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the stage.
+
+    Attributes:
+        leaders: Items a bucket proposes for each shared list: more than the list holds, so that
+            one that leaves has a successor.
+    """
+
+    leaders: int = 40
+
+
+class ItemFigures(Struct, array_like=True):
+    """What is known of one item. `likes_log2` follows `HALF_LIVES_MS`."""
+
+    raw: int = 0
+    likes: int = 0
+    users: int = 0
+    likes_log2: tuple[float, float, float] = (NEVER_LOG2, NEVER_LOG2, NEVER_LOG2)
+    first_ms: int | None = None
+    title: str = ""
+    categories: list[str] = field(default_factory=list)
+    available: bool = True
+    listed_ms: int = -1
+    segments: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class FiguresState:
+    """Items; and for each tenant and shared list the best items of this bucket with their score."""
+
+    item: Table[ItemFigures]
+    leaders: Table[dict[str, float]]
+
+
+class Figures:
+    """See the module."""
+
+    name = "figures"
+    inputs = Signal | Withdrawn | Listed
+    codecs: Mapping[str, Codec[Any]] = {
+        "item": StructCodec(ItemFigures),
+        "leaders": StructCodec(dict[str, float]),
+    }
+    state_type = FiguresState
+
+    def __init__(self, settings: FiguresSettings) -> None:
+        self._settings = settings
+
+    def apply(self, state: FiguresState, batch: Sequence[Signal | Withdrawn | Listed]) -> list[Out]:
+        outs: list[Out] = []
+        touched: dict[str, Signal | Withdrawn | Listed] = {}
+        for message in batch:
+            key = scoped(message.tenant, message.item)
+            figures = state.item.get(key) or ItemFigures()
+            if isinstance(message, Signal):
+                _count(figures, message)
+                outs.append(_counted(figures, message))
+            elif isinstance(message, Withdrawn):
+                _withdraw(figures, message)
+            else:
+                _leave_categories(state, figures, message)
+                outs += _list(figures, message)
+            state.item.put(key, figures)
+            touched[key] = message
+        for key, message in touched.items():
+            outs += self._lead(state, key, message)
+        return outs
+
+    def _lead(
+        self, state: FiguresState, key: str, message: Signal | Withdrawn | Listed
+    ) -> list[Out]:
+        """Offer an item to the shared lists it belongs to; report it if it stands in one."""
+        figures = state.item.get(key)
+        assert figures is not None
+        item, listed = message.item, figures.available and figures.likes > 0
+        known = False
+        for name, score in list_scores(figures).items():
+            table_key = pair_key(message.tenant, name)
+            leaders = state.leaders.get(table_key) or {}
+            before = item in leaders
+            after = _offer(leaders, item, score if listed else None, self._settings.leaders)
+            if before or after:
+                state.leaders.put(table_key, leaders)
+                known = True
+        if not known:
+            return []
+        leader = Leader(
+            message.time_ms, message.event_id, message.tenant, item, figures.title or item,
+            _pack(item, figures), figures.categories, figures.likes_log2, figures.segments, listed,
+        )  # fmt: skip
+        return [Out("popular", message.tenant, leader)]
+
+
+def list_scores(figures: ItemFigures | Leader) -> dict[str, float]:
+    """The shared lists an item belongs to, and what it is ordered by in each.
+
+    All-time lists by likes, the others by the logarithm of decayed likes; lists of a category and
+    of a segment use the half-life of 30 days.
+    """
+    likes = figures.likes if isinstance(figures, ItemFigures) else likes_of(figures.figures)
+    month = figures.likes_log2[-1]
+    scores = {ALL_TIME: float(likes)}
+    scores.update(zip(WINDOW_NAMES, figures.likes_log2, strict=True))
+    scores.update((f"category:{category}", month) for category in figures.categories)
+    scores.update((f"segment:{name}", value) for name, value in figures.segments.items())
+    return scores
+
+
+def likes_of(figures: bytes) -> int:
+    """Likes in a packed record."""
+    return int.from_bytes(figures[12:16], "little", signed=True)
+
+
+def _offer(leaders: dict[str, float], item: str, score: float | None, size: int) -> bool:
+    """Put, move or (score None) remove an item; whether it stands among the best `size` now."""
+    leaders.pop(item, None)
+    if score is None:
+        return False
+    leaders[item] = score
+    if len(leaders) > size:
+        del leaders[min(leaders, key=lambda name: (leaders[name], name))]
+    return item in leaders
+
+
+def _terms(time_ms: int) -> tuple[float, float, float]:
+    hour, day, month = ((time_ms - EPOCH_MS) / half_life for half_life in HALF_LIVES_MS)
+    return hour, day, month
+
+
+def _count(figures: ItemFigures, signal: Signal) -> None:
+    figures.raw += max(0, signal.strength - signal.old)
+    figures.users += signal.first
+    if figures.first_ms is None:
+        figures.first_ms = signal.time_ms
+    if not signal.liked:
+        return
+    figures.likes += 1
+    hour, day, month = _terms(signal.time_ms)
+    sums = figures.likes_log2
+    figures.likes_log2 = (
+        log2_add(sums[0], hour), log2_add(sums[1], day), log2_add(sums[2], month)
+    )  # fmt: skip
+    known = signal.segment in figures.segments or len(figures.segments) < SEGMENTS_MAX
+    if signal.segment and known:
+        old = figures.segments.get(signal.segment, NEVER_LOG2)
+        figures.segments[signal.segment] = log2_add(old, month)
+
+
+def _withdraw(figures: ItemFigures, message: Withdrawn) -> None:
+    figures.raw -= message.strength
+    figures.users -= 1
+    if message.liked_ms is None:
+        return
+    figures.likes -= 1
+    hour, day, month = _terms(message.liked_ms)
+    sums = figures.likes_log2
+    figures.likes_log2 = (
+        log2_subtract(sums[0], hour), log2_subtract(sums[1], day), log2_subtract(sums[2], month)
+    )  # fmt: skip
+    if figures.likes == 0:
+        figures.likes_log2 = ItemFigures().likes_log2
+    rest = log2_subtract(figures.segments.pop(message.segment, NEVER_LOG2), month)
+    if rest > NEVER_LOG2 and figures.likes:
+        figures.segments[message.segment] = rest
+
+
+def _leave_categories(state: FiguresState, figures: ItemFigures, record: Listed) -> None:
+    """Take an item off the lists of categories that its new record no longer names."""
+    for category in set(figures.categories) - set(record.categories):
+        table_key = pair_key(record.tenant, f"category:{category}")
+        leaders = state.leaders.get(table_key) or {}
+        if leaders.pop(record.item, None) is not None:
+            state.leaders.put(table_key, leaders)
+
+
+def _list(figures: ItemFigures, record: Listed) -> list[Out]:
+    """Take over a catalogue record unless a newer one is known."""
+    if record.time_ms < figures.listed_ms:
+        return []
+    available = record.available and not record.deleted
+    if figures.listed_ms < 0 and not record.deleted:
+        figures.first_ms = record.time_ms
+    changed = available != figures.available
+    figures.listed_ms, figures.available = record.time_ms, available
+    figures.title, figures.categories = record.title, record.categories
+    row = ItemRow(
+        1000 * record.time_ms, record.tenant, record.item, record.title, available, record.deleted
+    )
+    outs = [Out("rows", scoped(record.tenant, record.item), row)]
+    if changed:
+        message = Availability(
+            record.time_ms, record.event_id, record.tenant, record.item,
+            item_key(record.item), available,
+        )  # fmt: skip
+        outs.append(Out("ranking", BROADCAST, message))
+    return outs
+
+
+def _pack(item: str, figures: ItemFigures) -> bytes:
+    counts = (figures.raw, figures.likes, figures.users)
+    _, day, month = figures.likes_log2
+    return pack_figures(
+        item_key(item), counts, (day, month), figures.first_ms or 0, figures.categories
+    )
+
+
+def _counted(figures: ItemFigures, signal: Signal) -> Out:
+    category = figures.categories[0] if figures.categories else ""
+    counted = Counted(
+        signal.time_ms, signal.event_id, signal, _pack(signal.item, figures),
+        figures.title or signal.item, category,
+    )  # fmt: skip
+    return Out("history", scoped(signal.tenant, signal.user), counted)

@@ -1,0 +1,274 @@
+"""What travels between the stages: small structs, packed as MessagePack arrays.
+
+Each carries its event's time and id, so that a batch can be put in the one order that makes a
+replay exact. `figures` fields hold one packed `packing.FIGURES` record.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class _Message(Struct, array_like=True, frozen=True, gc=False):
+    time_ms: int
+    event_id: str
+
+
+class _Row(Struct, array_like=True, frozen=True, gc=False):
+    written_us: int
+
+
+class Signal(_Message, tag=1, frozen=True, gc=False):
+    """A first, stronger or repeated interaction of a user with an item.
+
+    Attributes:
+        seq: Number of this user's messages so far: tells a straggler of an erased user.
+        strength: Of this action; `old` is the user's strength for the item before it.
+        first: The user had not touched the item before.
+        liked: The user likes the item from this action on, and did not before.
+        segment: Of the user, for the popular lists; empty if unknown.
+    """
+
+    tenant: str
+    user: str
+    seq: int
+    item: str
+    action: str
+    strength: int
+    old: int
+    first: bool
+    liked: bool
+    segment: str
+
+
+class Withdrawn(_Message, tag=2, frozen=True, gc=False):
+    """What one erased user had added to one item."""
+
+    tenant: str
+    item: str
+    strength: int
+    liked_ms: int | None
+    segment: str
+
+
+class Listed(_Message, tag=3, frozen=True, gc=False):
+    """A catalogue record, or (`deleted`) the end of one."""
+
+    tenant: str
+    item: str
+    title: str
+    categories: list[str]
+    available: bool
+    deleted: bool
+
+
+class Counted(_Message, tag=4, frozen=True, gc=False):
+    """A signal with the item's figures of that moment."""
+
+    signal: Signal
+    figures: bytes
+    title: str
+    category: str
+
+
+class Forget(_Message, tag=5, frozen=True, gc=False):
+    """Erase a user: everything up to and including `seq`."""
+
+    tenant: str
+    user: str
+    seq: int
+
+
+class Learn(_Message, tag=6, frozen=True, gc=False):
+    """A counted signal with its pairs, for the item it is about.
+
+    Attributes:
+        pairs: (other item, weight, short weight, figures of the other) in order of nearness.
+    """
+
+    counted: Counted
+    increase: int
+    pairs: list[tuple[str, int, int, bytes]]
+
+
+class PairSeen(_Message, tag=7, frozen=True, gc=False):
+    """Integer changes of one directed pair, for the item `item`.
+
+    Attributes:
+        ratio: Sum of strengths of `other` over that of `item`, as known where the pair was made.
+        figures: Of `other`; empty when a pair is taken back.
+    """
+
+    tenant: str
+    item: str
+    other: str
+    forward: int
+    backward: int
+    short: int
+    ratio: float
+    figures: bytes
+
+
+class SumTaken(_Message, tag=8, frozen=True, gc=False):
+    """Take back a sum of strengths from an item."""
+
+    tenant: str
+    item: str
+    decrease: int
+
+
+class Pulled(_Message, tag=9, frozen=True, gc=False):
+    """The neighbours of the item a user just touched.
+
+    Attributes:
+        ids: Item ids of the rows.
+        rows: Packed `packing.PULLED` records, one an id.
+    """
+
+    counted: Counted
+    ids: list[str]
+    rows: bytes
+
+
+class Noted(_Message, tag=10, frozen=True, gc=False):
+    """An interaction that moves no counter: a search, a negative action, a vote.
+
+    Attributes:
+        item: Empty for a search. Of a negative action: never to be listed again.
+        item_key: `packing.item_key` of the item.
+    """
+
+    tenant: str
+    user: str
+    seq: int
+    action: str
+    item: str
+    item_key: int
+    negative: bool
+
+
+class UserChanged(_Message, tag=11, frozen=True, gc=False):
+    """A user's own settings."""
+
+    tenant: str
+    user: str
+    seq: int
+    personalise: bool
+    blocked_categories: list[str]
+
+
+class Leader(_Message, tag=12, frozen=True, gc=False):
+    """Figures of an item that is among the most popular of its bucket, for the shared lists.
+
+    Attributes:
+        likes_log2: log2 of the decayed likes for each of `figures.HALF_LIVES`.
+        segments: log2 of the decayed likes by segment.
+        listed: False takes the item off all lists.
+    """
+
+    tenant: str
+    item: str
+    title: str
+    figures: bytes
+    categories: list[str]
+    likes_log2: tuple[float, float, float]
+    segments: dict[str, float]
+    listed: bool
+
+
+class PopularList(_Message, tag=13, frozen=True, gc=False):
+    """A shared list, best first, for every bucket of the ranking."""
+
+    tenant: str
+    name: str
+    ids: list[str]
+    rows: bytes
+
+
+class Availability(_Message, tag=14, frozen=True, gc=False):
+    """An item may, or may no longer, stand in any list."""
+
+    tenant: str
+    item: str
+    item_key: int
+    available: bool
+
+
+class ItemRow(_Row, tag=20, frozen=True, gc=False):
+    """What the catalogue says of an item, for `item_features`; `deleted` removes the row."""
+
+    tenant: str
+    item: str
+    title: str
+    available: bool
+    deleted: bool
+
+
+class SimilarRow(_Row, tag=21, frozen=True, gc=False):
+    """The neighbours of an item, best first; `scores` are packed little-endian f4."""
+
+    tenant: str
+    item: str
+    title: str
+    ids: list[str]
+    scores: bytes
+
+
+class TrendingRow(_Row, tag=22, frozen=True, gc=False):
+    """A shared list; scores packed as in `SimilarRow`: whole score, and the item's part of it."""
+
+    tenant: str
+    segment: str
+    ids: list[str]
+    scores: bytes
+    item_scores: bytes
+    reason: str
+
+
+class ListRow(_Row, tag=23, frozen=True, gc=False):
+    """A user's list, best first.
+
+    Attributes:
+        sources: Index into `SOURCES`, a byte an item.
+        seeds: Index into `seed_items`, 255 for none, a byte an item.
+        seed_items: (item id, title) of the user's own items behind the list.
+        generation: Number of lists made for this user so far.
+        fallback: Why this is not the list the user would get with more known; empty if it is.
+    """
+
+    tenant: str
+    user: str
+    ids: list[str]
+    scores: bytes
+    item_scores: bytes
+    sources: bytes
+    seeds: bytes
+    seed_items: list[tuple[str, str]]
+    generation: int
+    fallback: str
+
+
+class ProfileRow(_Row, tag=24, frozen=True, gc=False):
+    """What the ranking knows of a user in plain words: actions by kind, newest items first."""
+
+    tenant: str
+    user: str
+    counts: dict[str, int]
+    recent: list[str]
+
+
+class ForgetRow(_Row, tag=25, frozen=True, gc=False):
+    """Delete all rows of a user."""
+
+    tenant: str
+    user: str
+
+
+SOURCES = ("co_occurrence", "content", "trending", "fresh", "editorial")
+"""Where a candidate can come from; the contract's names."""
+
+
+def order(message: Any) -> tuple[int, int, str]:
+    """Sort key of a batch: shared lists and availability first, then by event time and id."""
+    shared = isinstance(message, PopularList | Availability)
+    return (0 if shared else 1, message.time_ms, message.event_id)

@@ -1,0 +1,273 @@
+"""Fourth stage, by item: learns which items go together, and answers with the best of them.
+
+Truth and cache are kept apart. Truth is one integer triple a directed pair, each under a key of
+its own, so an event writes as much for the most popular item as for any other; an erasure
+subtracts from it exactly. The cache is the at most `rows_max` best neighbours with the figures
+that came with them; it decides what an answer holds and can be rebuilt from the truth.
+
+    sim(a, b) = (phi * forward + (1 - phi) * backward) / 100 / (sum_a * sqrt(ratio) + damping)
+
+is the co-rating over the geometric mean of the two sums of strengths (TencentRec, SIGMOD 2015):
+ratio = sum_b / sum_a travelled with the pair, and times sum_a of now it is sum_b of now within
+noise, without a message. `forward` counts b after a.
+
+Content neighbours will be blended into the answer here, by n / (n + kappa) with n co-occurrences.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from operators.messages import Learn, PairSeen, Pulled, SimilarRow, SumTaken
+from operators.packing import NEIGHBOUR, PAIR, PULLED, ratio_of, raw_of
+from operators.stage import BytesCodec, Codec, Out, StructCodec, Table, pair_key, scoped, tick
+
+NO_FIGURES = bytes(NEIGHBOUR.itemsize - PAIR.size)
+
+
+class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the stage; all are used at read only, so they may change at any time.
+
+    Attributes:
+        rows_max: Neighbours kept and answered with, an item.
+        forward_share: phi: 1 counts only what came after, 0 only what came before.
+        damping: Strength units (10: one full like) that a pair must outweigh to count.
+        similar_max: Length of the stored list of similar items.
+    """
+
+    rows_max: int = 100
+    forward_share: float = 0.7
+    damping: float = 100.0
+    similar_max: int = 20
+
+
+@dataclass
+class ItemNeighbours:
+    """One item: its sum of strengths, and its cached neighbours in order of arrival.
+
+    Attributes:
+        floor: At most the smallest similarity in a full cache: what does not pass it does not
+            belong in, and most pairs need no look at the rows. Worked out with each answer, which
+            alone changes the sum; lowered when a row falls below it; 0 when nothing is known.
+        clock_us: Write time of the last row of similar items.
+        rows: Packed `packing.NEIGHBOUR` by item id; None where it is still in the pair table.
+    """
+
+    sum: int = 0
+    floor: float = 0.0
+    clock_us: int = 0
+    rows: dict[str, bytes | None] = field(default_factory=dict)
+
+
+class _NeighboursCodec:
+    version = 1
+    _inner: StructCodec[tuple[int, float, int, list[str]]] = StructCodec(
+        tuple[int, float, int, list[str]]
+    )
+
+    def encode(self, value: ItemNeighbours) -> bytes:
+        return self._inner.encode((value.sum, value.floor, value.clock_us, list(value.rows)))
+
+    def decode(self, data: bytes) -> ItemNeighbours:
+        total, floor, clock_us, ids = self._inner.decode(data)
+        return ItemNeighbours(total, floor, clock_us, dict.fromkeys(ids))
+
+
+@dataclass
+class NeighboursState:
+    """Items; and the pairs by item and other item: `packing.PAIR`, a cached one `NEIGHBOUR`."""
+
+    item: Table[ItemNeighbours]
+    pair: Table[bytes]
+
+
+class Neighbours:
+    """See the module."""
+
+    name = "neighbours"
+    inputs = Learn | PairSeen | SumTaken
+    codecs: Mapping[str, Codec[Any]] = {"item": _NeighboursCodec(), "pair": BytesCodec()}
+    state_type = NeighboursState
+
+    def __init__(self, settings: NeighboursSettings) -> None:
+        self._settings = settings
+
+    def apply(
+        self, state: NeighboursState, batch: Sequence[Learn | PairSeen | SumTaken]
+    ) -> list[Out]:
+        outs: list[Out] = []
+        answered: dict[str, Learn] = {}
+        for message in batch:
+            if isinstance(message, PairSeen):
+                self._see(state, message)
+            elif isinstance(message, SumTaken):
+                key = scoped(message.tenant, message.item)
+                head = state.item.get(key) or ItemNeighbours()
+                head.sum -= message.decrease
+                head.floor = 0.0
+                _keep(state, key, head)
+            else:
+                outs.append(self._answer(state, message))
+                signal = message.counted.signal
+                answered[scoped(signal.tenant, signal.item)] = message
+        for key, learn in answered.items():
+            outs += self._similar(state, key, learn)
+        return outs
+
+    def _see(self, state: NeighboursState, message: PairSeen) -> None:
+        key = scoped(message.tenant, message.item)
+        head = state.item.get(key) or ItemNeighbours()
+        changes = (message.forward, message.backward, message.short)
+        if self._add(state, key, head, message.other, changes, message.ratio, message.figures):
+            _keep(state, key, head)
+
+    def _answer(self, state: NeighboursState, message: Learn) -> Out:
+        counted = message.counted
+        signal, raw = counted.signal, raw_of(counted.figures)
+        key = scoped(signal.tenant, signal.item)
+        head = state.item.get(key) or ItemNeighbours()
+        head.sum += message.increase
+        for other, weight, _, figures in message.pairs:
+            self._add(state, key, head, other, (0, weight, 0), ratio_of(figures, raw), figures)
+        rows = _load(state, key, head)
+        sim, short = similarities(rows, head.sum, self._settings)
+        head.floor = float(sim.min()) if len(rows) >= self._settings.rows_max else 0.0
+        state.item.put(key, head)
+        answer = Pulled(
+            counted.time_ms, counted.event_id, counted, list(head.rows), _pulled(rows, sim, short)
+        )
+        return Out("ranking", scoped(signal.tenant, signal.user), answer)
+
+    def _add(
+        self,
+        state: NeighboursState,
+        key: str,
+        head: ItemNeighbours,
+        other: str,
+        changes: tuple[int, int, int],
+        ratio: float,
+        figures: bytes,
+    ) -> bool:
+        """Add to a pair's truth and keep the cache right; whether the item itself changed."""
+        table_key = pair_key(key, other)
+        cached = other in head.rows
+        packed = head.rows.get(other) or state.pair.get(table_key)
+        forward, backward, short = changes
+        if packed is not None:
+            known = PAIR.unpack_from(packed)
+            forward, backward, short = forward + known[0], backward + known[1], short + known[2]
+            if not figures:  # an erasure: what it takes away, it knows nothing else of
+                ratio, figures, head.floor = known[3], packed[PAIR.size :], 0.0
+        if not (forward or backward or short):
+            state.pair.delete(table_key)
+            return head.rows.pop(other, self) is not self
+        pair = PAIR.pack(forward, backward, short, ratio)
+        if cached or self._belongs(state, key, head, pair):
+            head.rows[other] = pair + (figures or NO_FIGURES)
+            state.pair.put(table_key, pair + (figures or NO_FIGURES))
+            return not cached or self._sinks(head, pair)
+        state.pair.put(table_key, pair)
+        return False
+
+    def _sinks(self, head: ItemNeighbours, pair: bytes) -> bool:
+        """Lower the floor to a row that fell below it (its other item grew); whether it did."""
+        if head.floor == 0.0:
+            return False
+        sim = _similarity(pair, head.sum, self._settings)
+        below, head.floor = sim < head.floor, min(sim, head.floor)
+        return below
+
+    def _belongs(self, state: NeighboursState, key: str, head: ItemNeighbours, pair: bytes) -> bool:
+        """Whether a pair enters the cache; if the cache is full, its worst row leaves for it."""
+        if len(head.rows) < self._settings.rows_max:
+            return True
+        sim = _similarity(pair, head.sum, self._settings)
+        if sim <= head.floor:
+            return False
+        rows = _load(state, key, head)
+        sims, _ = similarities(rows, head.sum, self._settings)
+        worst = int(sims.argmin())
+        head.floor = float(sims[worst])
+        if sim <= head.floor:
+            state.item.put(key, head)
+            return False
+        leaving = list(head.rows)[worst]
+        packed = head.rows.pop(leaving)
+        assert packed is not None
+        state.pair.put(pair_key(key, leaving), packed[: PAIR.size])
+        return True
+
+    def _similar(self, state: NeighboursState, key: str, learn: Learn) -> list[Out]:
+        head = state.item.get(key)
+        if head is None or not head.rows:
+            return []
+        sim, _ = similarities(_load(state, key, head), head.sum, self._settings)
+        best = np.argsort(-sim, kind="stable")[: self._settings.similar_max]
+        ids, signal = list(head.rows), learn.counted.signal
+        head.clock_us = tick(head.clock_us, learn.time_ms)
+        state.item.put(key, head)
+        row = SimilarRow(
+            head.clock_us, signal.tenant, signal.item, learn.counted.title,
+            [ids[i] for i in best.tolist()], sim[best].astype("<f4").tobytes(),
+        )  # fmt: skip
+        return [Out("similar", key, row)]
+
+
+def similarities(
+    rows: NDArray[Any], total: int, settings: NeighboursSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Similarity and short-term similarity of packed neighbours, shape (n,), see the module."""
+    phi = settings.forward_share
+    below = 100.0 * (total * np.sqrt(rows["ratio"].astype(np.float64)) + settings.damping)
+    return (phi * rows["forward"] + (1 - phi) * rows["backward"]) / below, rows["short"] / below
+
+
+def rebuild(pairs: Iterable[tuple[str, bytes]], total: int, settings: NeighboursSettings) -> (
+    ItemNeighbours
+):  # fmt: skip
+    """The cache of an item from its pairs (other item, packed): the best by similarity.
+
+    Ties go by item id, so that any two ways to the same truth give the same cache.
+    """
+    ordered = sorted(pairs, key=lambda pair: (-_similarity(pair[1], total, settings), pair[0]))
+    best = ordered[: settings.rows_max]
+    rows: dict[str, bytes | None] = {
+        other: packed[: PAIR.size] + (packed[PAIR.size :] or NO_FIGURES) for other, packed in best
+    }
+    return ItemNeighbours(total, 0.0, 0, rows)
+
+
+def _similarity(packed: bytes, total: int, settings: NeighboursSettings) -> float:
+    forward, backward, _, ratio = PAIR.unpack_from(packed)
+    weight = settings.forward_share * forward + (1 - settings.forward_share) * backward
+    return float(weight / (100.0 * (total * ratio**0.5 + settings.damping)))
+
+
+def _load(state: NeighboursState, key: str, head: ItemNeighbours) -> NDArray[Any]:
+    """All cached rows as one array, read from the pair table where they are not at hand."""
+    for other, packed in head.rows.items():
+        if packed is None:
+            head.rows[other] = state.pair.get(pair_key(key, other))
+    return np.frombuffer(b"".join(head.rows.values()), NEIGHBOUR)  # type: ignore[arg-type]
+
+
+def _pulled(rows: NDArray[Any], sim: NDArray[np.float64], short: NDArray[np.float64]) -> bytes:
+    answer = np.empty(len(rows), PULLED)
+    answer["sim"], answer["short"] = sim, short
+    tail = PULLED.itemsize - 8
+    answer.view(np.uint8).reshape(-1, PULLED.itemsize)[:, 8:] = rows.view(np.uint8).reshape(
+        -1, NEIGHBOUR.itemsize
+    )[:, -tail:]
+    return answer.tobytes()
+
+
+def _keep(state: NeighboursState, key: str, head: ItemNeighbours) -> None:
+    """Store an item, or nothing where nothing is left of it."""
+    if head.sum or head.rows:
+        state.item.put(key, head)
+    else:
+        state.item.delete(key)

@@ -1,0 +1,261 @@
+"""Fifth stage, by user: accumulates candidates, scores them, and writes the list with its reasons.
+
+Each answer of a neighbour stage is added to the user's candidate rows, which fade with every own
+event (0.9, the fast ones 0.6): the list is about what the user does now, and costs the same after
+ten events and after ten thousand. `scoring` turns rows and shared lists into the best ones.
+
+200 rows are kept a user, not the 300 of the simulation: it measured .1237 against .1245 hits
+without and .1665 against .1664 with learned weights, and a third of the state is saved.
+
+Interest clusters will group the rows here; learned weights arrive as shared messages.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.accumulator import (
+    RankedUser,
+    UserCodec,
+    absorb,
+    add_seen,
+    note_exposure,
+    remember,
+    seen_keys,
+)
+from operators.features import Reference, Weights
+from operators.messages import (
+    SOURCES,
+    Availability,
+    Forget,
+    ForgetRow,
+    ListRow,
+    Noted,
+    PopularList,
+    ProfileRow,
+    Pulled,
+    UserChanged,
+)
+from operators.packing import category_code, figures_array
+from operators.scoring import Candidates, RankingSettings, Scored, Shelf, make_shelf, score
+from operators.stage import (
+    COUNT,
+    BytesCodec,
+    Codec,
+    Out,
+    StructCodec,
+    Table,
+    pair_key,
+    scoped,
+    tick,
+)
+
+NO_SEED = 255
+GENERAL = ("all_time", "1h", "1d", "30d")
+NOTHING_YET = "nothing is known yet of what goes with this user's items"
+NOT_PERSONAL = "this user has switched personalisation off"
+
+
+@dataclass
+class RankingState:
+    """Users; keys of their items in chunks; shared lists by name; keys of unavailable items."""
+
+    user: Table[RankedUser]
+    seen: Table[bytes]
+    shared: Table[PopularList]
+    unavailable: Table[bytes]
+
+
+Message = Pulled | Noted | UserChanged | Forget | PopularList | Availability
+
+
+class Ranking:
+    """See the module."""
+
+    name = "ranking"
+    inputs = Message
+    codecs: Mapping[str, Codec[Any]] = {
+        "user": UserCodec(),
+        "seen": BytesCodec(),
+        "shared": StructCodec(PopularList),
+        "unavailable": BytesCodec(),
+    }
+    state_type = RankingState
+
+    def __init__(self, settings: RankingSettings, weights: Weights) -> None:
+        self._settings = settings
+        self._weights = weights
+
+    def apply(self, state: RankingState, batch: Sequence[Message]) -> list[Out]:
+        outs: list[Out] = []
+        users: dict[str, RankedUser] = {}
+        changed: dict[str, Message] = {}
+        for message in batch:
+            if isinstance(message, PopularList):
+                state.shared.put(pair_key(message.tenant, message.name), message)
+                continue
+            if isinstance(message, Availability):
+                _note_availability(state, message)
+                continue
+            key, seq = _address(message)
+            user = users.get(key) or state.user.get(key) or RankedUser()
+            if seq <= user.erased_seq:
+                outs.append(Out(COUNT, "after_erasure", 1))
+                continue
+            if isinstance(message, Forget):
+                user = _forget(state, key, user, message)
+                row = ForgetRow(user.clock_us, message.tenant, message.user)
+                outs.append(Out("rows", key, row))
+                changed.pop(key, None)
+            else:
+                self._apply_one(state, key, user, message)
+                changed[key] = message
+            users[key] = user
+        outs += self._lists(state, users, changed)
+        for key, user in users.items():
+            state.user.put(key, user)
+        return outs
+
+    def _apply_one(self, state: RankingState, key: str, user: RankedUser, message: Message) -> None:
+        if isinstance(message, Pulled):
+            signal = message.counted.signal
+            if signal.liked and signal.first:
+                note_exposure(user)
+            absorb(user, message, seen_keys(state.seen, key, user), self._settings)
+            add_seen(state.seen, key, user, int(figures_array(message.counted.figures)["key"][0]))
+            remember(user, signal.action, signal.item)
+        elif isinstance(message, Noted):
+            if message.negative:
+                add_seen(state.seen, key, user, message.item_key)
+                user.rows, user.ids = _without(user, message.item_key)
+            remember(user, message.action, None)
+        elif isinstance(message, UserChanged):
+            user.personalise = message.personalise
+            user.blocked = sorted(map(category_code, message.blocked_categories))
+
+    def _lists(
+        self, state: RankingState, users: Mapping[str, RankedUser], changed: Mapping[str, Message]
+    ) -> list[Out]:
+        """New rows of the users that changed, in one go: numpy works on all of them at once."""
+        if not changed:
+            return []
+        shelves = _Shelves(state, self._settings)
+        candidates = [
+            self._candidates(state, key, users[key], message, shelves)
+            for key, message in changed.items()
+        ]
+        scored = score(candidates, self._weights, self._settings)
+        outs: list[Out] = []
+        for (key, message), one in zip(changed.items(), scored, strict=True):
+            user = users[key]
+            tenant, name = _whose(message)
+            user.clock_us = tick(user.clock_us, message.time_ms)
+            digest = one.digest() if user.personalise else b"off"
+            if digest != user.digest:
+                user.digest, user.generation = digest, user.generation + 1
+                outs.append(Out("rows", key, _list_row(tenant, name, user, one)))
+            profile = ProfileRow(user.clock_us, tenant, name, user.counts, user.recent)
+            outs.append(Out("profile", key, profile))
+        return outs
+
+    def _candidates(
+        self,
+        state: RankingState,
+        key: str,
+        user: RankedUser,
+        message: Message,
+        shelves: "_Shelves",
+    ) -> Candidates:
+        tenant = _whose(message)[0]
+        return Candidates(
+            user, seen_keys(state.seen, key, user), shelves.of(tenant, user.category),
+            shelves.unavailable(tenant), shelves.reference(tenant), message.time_ms,
+        )  # fmt: skip
+
+
+class _Shelves:
+    """The shared lists as arrays, made once a batch for each tenant and category."""
+
+    def __init__(self, state: RankingState, settings: RankingSettings) -> None:
+        self._state = state
+        self._made: dict[tuple[str, str], Shelf] = {}
+
+    def _lists(self, tenant: str, names: Iterable[str]) -> list[PopularList]:
+        lists = (self._state.shared.get(pair_key(tenant, name)) for name in names)
+        return [one for one in lists if one is not None]
+
+    def of(self, tenant: str, category: str) -> Shelf:
+        shelf = self._made.get((tenant, category))
+        if shelf is None:
+            names = [*GENERAL, f"category:{category}"] if category else GENERAL
+            shelf = make_shelf(self._lists(tenant, names))
+            self._made[tenant, category] = shelf
+        return shelf
+
+    def unavailable(self, tenant: str) -> NDArray[np.uint64]:
+        return np.frombuffer(self._state.unavailable.get(tenant) or b"", "<u8")
+
+    def reference(self, tenant: str) -> Reference:
+        best = {one.name: figures_array(one.rows)[:1] for one in self._lists(tenant, GENERAL)}
+        plain = Reference()
+
+        def first(name: str, column: str, otherwise: float) -> float:
+            rows = best.get(name)
+            return float(rows[column][0]) if rows is not None and len(rows) else otherwise
+
+        return Reference(
+            int(first("all_time", "likes", plain.likes)),
+            first("1d", "likes_1d", plain.likes_1d),
+            first("30d", "likes_30d", plain.likes_30d),
+        )
+
+
+def _address(message: Pulled | Noted | UserChanged | Forget) -> tuple[str, int]:
+    who = message.counted.signal if isinstance(message, Pulled) else message
+    return scoped(who.tenant, who.user), who.seq
+
+
+def _whose(message: Message) -> tuple[str, str]:
+    assert not isinstance(message, PopularList | Availability)
+    who = message.counted.signal if isinstance(message, Pulled) else message
+    return who.tenant, who.user
+
+
+def _without(user: RankedUser, item_key: int) -> tuple[NDArray[Any], list[str]]:
+    keep = user.rows["key"] != item_key
+    return user.rows[keep], [one for one, kept in zip(user.ids, keep, strict=True) if kept]
+
+
+def _forget(state: RankingState, key: str, user: RankedUser, message: Forget) -> RankedUser:
+    for number in range(user.seen_chunks):
+        state.seen.delete(pair_key(key, str(number)))
+    clock_us = tick(user.clock_us, message.time_ms)
+    return RankedUser(erased_seq=message.seq, clock_us=clock_us)
+
+
+def _note_availability(state: RankingState, message: Availability) -> None:
+    known = np.frombuffer(state.unavailable.get(message.tenant) or b"", "<u8")
+    one = np.array([message.item_key], "<u8")
+    kept = np.setdiff1d(known, one) if message.available else np.union1d(known, one)
+    state.unavailable.put(message.tenant, kept.astype("<u8").tobytes())
+
+
+def _list_row(time_ms: int, tenant: str, name: str, user: RankedUser, scored: Scored) -> ListRow:
+    if not user.personalise:
+        return ListRow(
+            user.clock_us, tenant, name, [], b"", b"", b"", b"", [], user.generation, NOT_PERSONAL
+        )
+    events = list(dict.fromkeys(n for n in scored.seeds if n in user.seeds))[:NO_SEED]
+    place = {number: index for index, number in enumerate(events)}
+    in_cf = SOURCES.index("co_occurrence"), SOURCES.index("trending")
+    return ListRow(
+        user.clock_us, tenant, name, scored.ids,
+        scored.scores.astype("<f4").tobytes(), scored.item_scores.astype("<f4").tobytes(),
+        bytes(in_cf[0] if inside else in_cf[1] for inside in scored.inside),
+        bytes(place.get(number, NO_SEED) for number in scored.seeds),
+        [user.seeds[number] for number in events], user.generation,
+        "" if any(scored.inside) else NOTHING_YET,
+    )  # fmt: skip

@@ -1,0 +1,159 @@
+"""The contract every keyed stage keeps, and the state it keeps it in.
+
+A stage is a pure transition: it sees a batch of messages in a fixed order and the tables of its
+state, and answers with messages for the stages behind it. It knows no clock, no randomness, no
+runtime; the same tables and the same batch give the same tables and the same answer. Who batches,
+stores and sends is somebody else's business: `operators.flink.keyed` in a job, a dict in a test.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from zlib import crc32
+
+import msgspec
+
+V = TypeVar("V")
+M_contra = TypeVar("M_contra", contravariant=True)
+
+
+class Codec(Protocol[V]):
+    """Turns one kind of value into plain bytes and back.
+
+    `version` goes into the name of the Flink state: raise it when the bytes change meaning.
+    """
+
+    @property
+    def version(self) -> int:
+        """Format of the bytes."""
+
+    def encode(self, value: V) -> bytes:
+        """Plain bytes of the value."""
+
+    def decode(self, data: bytes) -> V:
+        """The value of such bytes."""
+
+
+class Table(Protocol[V]):
+    """Values by string key: the only way a stage remembers."""
+
+    def get(self, key: str) -> V | None:
+        """The value, or None; a value changed in place is kept only by a `put`."""
+
+    def put(self, key: str, value: V) -> None:
+        """Keep this value."""
+
+    def delete(self, key: str) -> None:
+        """Forget this key; unknown keys are fine."""
+
+    def clear(self) -> None:
+        """Forget every key of this bucket."""
+
+
+BROADCAST = "*"
+"""Key of a message that goes to every bucket of a stage."""
+
+COUNT = "count"
+"""Channel of counters: the key is the counter's name, the message its increase."""
+
+
+class Out(NamedTuple):
+    """One answer: a message for the stage or channel `to`, filed under `key`."""
+
+    to: str
+    key: str
+    message: Any
+
+
+class Stage(Protocol[M_contra]):
+    """A keyed stage.
+
+    Attributes:
+        name: Also the name of the channel that feeds it, and the head of its state names.
+        codecs: One codec a table.
+        inputs: Union of the message types it reads.
+    """
+
+    name: str
+    codecs: Mapping[str, Codec[Any]]
+    inputs: Any
+
+    def apply(self, state: Any, batch: Sequence[M_contra]) -> list[Out]:
+        """Move the state over the batch, which is sorted by `messages.order`, and answer."""
+
+
+class StructCodec(Generic[V]):
+    """MessagePack of a `msgspec.Struct` type or any type msgspec knows."""
+
+    def __init__(self, kind: Any, version: int = 1) -> None:
+        self.version = version
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder: msgspec.msgpack.Decoder[V] = msgspec.msgpack.Decoder(kind)
+
+    def encode(self, value: V) -> bytes:
+        return self._encoder.encode(value)
+
+    def decode(self, data: bytes) -> V:
+        return self._decoder.decode(data)
+
+
+class BytesCodec:
+    """Values that are packed bytes already."""
+
+    def __init__(self, version: int = 1) -> None:
+        self.version = version
+
+    def encode(self, value: bytes) -> bytes:
+        return value
+
+    def decode(self, data: bytes) -> bytes:
+        return data
+
+
+class DictTable(Generic[V]):
+    """The table of tests and tools: every value goes through its codec, as in a job."""
+
+    def __init__(self, codec: Codec[V]) -> None:
+        self._codec = codec
+        self.data: dict[str, bytes] = {}
+
+    def get(self, key: str) -> V | None:
+        data = self.data.get(key)
+        return None if data is None else self._codec.decode(data)
+
+    def put(self, key: str, value: V) -> None:
+        self.data[key] = self._codec.encode(value)
+
+    def delete(self, key: str) -> None:
+        self.data.pop(key, None)
+
+    def clear(self) -> None:
+        self.data.clear()
+
+    def items(self) -> Iterator[tuple[str, V]]:
+        """All keys with their values, in key order."""
+        for key in sorted(self.data):
+            yield key, self._codec.decode(self.data[key])
+
+
+def pair_key(owner: str, name: str) -> str:
+    """Key of a name under an owner; the length in front makes it unambiguous."""
+    return f"{len(owner)}:{owner}{name}"
+
+
+def scoped(tenant: str, name: str) -> str:
+    """Key of an id inside its tenant; tenants hold no control characters, so it is unambiguous."""
+    return f"{tenant}\x1f{name}"
+
+
+def bucket_of(key: str, buckets: int) -> int:
+    """Which of the fixed number of buckets a key lives in: CRC-32 of its UTF-8 bytes, modulo."""
+    return crc32(key.encode()) % buckets
+
+
+def tick(clock_us: int, time_ms: int) -> int:
+    """Write time of a row in Cassandra, microseconds: event time, but always later than the last.
+
+    The newest write wins there by this time alone. A late event makes a new list of an old time,
+    and two lists can fall into one millisecond; neither may lose.
+    """
+    return max(1000 * time_ms, clock_us + 1)
