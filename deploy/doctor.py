@@ -98,13 +98,15 @@ def check_ports(settings: StackSettings) -> Check:
     """Every port is free, or held by this very stack."""
     stack = Stack(settings)
     mine = {use.pid for use in stack.processes()}
+    wanted = {one.service for one in stack.status()}
+    uses = [use for use in settings.ports() if use.service in wanted]
     taken = [
         use
-        for use in settings.ports()
+        for use in uses
         if not ports.is_free(use.number)
         and ((owner := ports.owner_of(use.number)) is None or owner.pid not in mine)
     ]
-    numbers = ", ".join(str(use.number) for use in settings.ports())
+    numbers = ", ".join(str(use.number) for use in uses)
     if taken:
         others = ", ".join(str(use.number) for use in taken[1:])
         advice = ports.describe_taken(taken[0]) + (f". Also taken: {others}" if others else "")

@@ -22,7 +22,7 @@ from deploy.stack.ports import require_free
 from deploy.stack.processes import Record, Usage
 from deploy.stack.reporting import Report, silent
 from deploy.stack.services import CASSANDRA, JOBMANAGER, KAFKA, TASKMANAGER, Tools
-from deploy.stack.settings import HOST, METRICS_PORTS, StackSettings
+from deploy.stack.settings import HOST, MAX_TASKMANAGERS, StackSettings
 from deploy.stack.starting import Starter
 
 State = Literal["running", "starting", "died", "stopped"]
@@ -112,6 +112,7 @@ class Stack:
             names = self._wanted(records, count)[2:]
             missing = [name for name in names if not self._alive(records, name)]
             self._clean_up_after(records, missing)
+            require_free(use for use in self.settings.ports() if use.service in missing)
             starter = self._starter(report)
             config = services.prepare_flink(self.settings, self.layout, starter.tools)
             starter.flink(names, config)
@@ -119,8 +120,8 @@ class Stack:
 
     def _wanted(self, records: dict[str, Record], taskmanagers: int | None) -> list[str]:
         count = self.settings.taskmanagers if taskmanagers is None else taskmanagers
-        if count >= METRICS_PORTS:
-            msg = f"{count} TaskManagers asked for, at most {METRICS_PORTS - 1} are supported"
+        if count > MAX_TASKMANAGERS:
+            msg = f"{count} TaskManagers asked for, at most {MAX_TASKMANAGERS} are supported"
             raise StackError(msg)
         names = {f"{TASKMANAGER}{number}" for number in range(1, count + 1)}
         names.update(name for name in records if name.startswith(TASKMANAGER))

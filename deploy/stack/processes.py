@@ -132,14 +132,19 @@ def spawn(
 ) -> Record:
     """Starts a command as the leader of a new session, without input, output into a file.
 
+    It runs in the output's folder: Flink's scripts leave empty entries in their class path, which
+    mean the current folder, and whatever a person's folder holds must not become part of Flink.
+
     Returns:
         The record of the started process, not yet saved.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    # exec keeps the process id, so that the shell's becomes the command's.
+    entered = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(output.parent), *command]
     pid = os.posix_spawn(
-        command[0],
-        list(command),
+        entered[0],
+        entered,
         {**env, MARK: mark},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -79,13 +79,12 @@ def flink_config(
 def _reporter(settings: StackSettings) -> dict[str, str]:
     if not settings.metrics:
         return {}
-    ports = settings.metrics_ports
+    # The port is an argument of each process, so that it is known before the process runs.
     return {
         "metrics.reporters": "prom",
         "metrics.reporter.prom.factory.class": (
             "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
         ),
-        "metrics.reporter.prom.port": f"{ports[0]}-{ports[-1]}",
     }
 
 

@@ -202,11 +202,15 @@ def prepare_flink(settings: StackSettings, layout: Layout, tools: Tools) -> str:
     return render.digest(config, tools.jars.name)
 
 
-def flink_process(service: str, config: str, layout: Layout, tools: Tools) -> Launch:
+def flink_process(
+    service: str, config: str, settings: StackSettings, layout: Layout, tools: Tools
+) -> Launch:
     """The JobManager, or one TaskManager with a name of its own for this start."""
     env = flink_environment(layout, tools, service)
     script = "jobmanager.sh" if service == JOBMANAGER else "taskmanager.sh"
     command = [str(tools.flink / "bin" / script), "start-foreground"]
+    if port := settings.metrics_port(service):
+        command += ["-D", f"metrics.reporter.prom.port={port}"]
     resource_id = ""
     if service != JOBMANAGER:
         resource_id = f"{service}-{uuid.uuid4().hex[:8]}"

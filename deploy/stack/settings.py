@@ -21,8 +21,7 @@ ENV_PREFIX = "HEADWATER_STACK_"
 CONFIG_VARIABLE = "HEADWATER_CONFIG"
 CONFIG_FILE = "headwater.toml"
 HOST = "127.0.0.1"
-METRICS_PORTS = 16
-"""Ports in the reporters' range: one JobManager and up to fifteen TaskManagers."""
+MAX_TASKMANAGERS = 15
 
 Port = Annotated[int, msgspec.Meta(ge=1024, le=65535)]
 Memory = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]*[mg]$")]
@@ -61,7 +60,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         flink_rpc_port: JobManager's RPC (6123).
         metrics: Whether Flink's Prometheus reporters run. They know no bind address: these ports,
             unlike all others, listen on every interface.
-        flink_metrics_port: First of the reporters' sixteen ports (9249).
+        flink_metrics_port: The JobManager's reporter (9249); TaskManager n has the nth port after.
         taskmanagers: TaskManagers that ``up`` starts, one slot each.
         jobmanager_memory: Total memory of the JobManager process.
         taskmanager_memory: Total memory of one TaskManager process, Python included.
@@ -93,7 +92,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     flink_rpc_port: Port | None = None
     metrics: bool = True
     flink_metrics_port: Port | None = None
-    taskmanagers: Annotated[int, msgspec.Meta(ge=0, le=METRICS_PORTS - 1)] = 1
+    taskmanagers: Annotated[int, msgspec.Meta(ge=0, le=MAX_TASKMANAGERS)] = 1
     jobmanager_memory: Memory = "1024m"
     taskmanager_memory: Memory = "2600m"
     taskmanager_python_memory: Memory = "768m"
@@ -105,7 +104,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     stop_timeout_s: Positive = 20
 
     def __post_init__(self) -> None:
-        """Refuses two services on one port, and a metrics range over any of them.
+        """Refuses two services on one port.
 
         Raises:
             ValueError: Two settings name the same port, or a derived one is out of range.
@@ -119,15 +118,9 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 msg = f"{other} and {use.setting} are both {use.number}: change one of them"
                 raise ValueError(msg)
             seen[use.number] = use.setting
-        if not self.metrics:
-            return
-        for number, setting in seen.items():
-            if number in self.metrics_ports:
-                msg = f"{setting} {number} lies in the range of flink_metrics_port: move one"
-                raise ValueError(msg)
 
     def ports(self) -> list[PortUse]:
-        """Every port that has to be free, with the service that listens on it."""
+        """Every port that a service of the stack would listen on, up to the last TaskManager's."""
         kafka, cassandra = self.kafka_port, self.cassandra_port
         controller = self.kafka_controller_port or kafka + 1
         storage = self.cassandra_storage_port or cassandra - 9042 + 7000
@@ -139,6 +132,14 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             PortUse("cassandra", "cassandra_storage_port", storage),
             PortUse("jobmanager", "flink_rest_port", self.flink_rest_port),
             PortUse("jobmanager", "flink_rpc_port", rpc),
+            *(self._metrics_ports() if self.metrics else ()),
+        ]
+
+    def _metrics_ports(self) -> list[PortUse]:
+        first = self.flink_metrics_port or self.flink_rest_port - 8081 + 9249
+        services = ["jobmanager", *(f"taskmanager-{n}" for n in range(1, MAX_TASKMANAGERS + 1))]
+        return [
+            PortUse(name, "flink_metrics_port", first + step) for step, name in enumerate(services)
         ]
 
     def port(self, setting: str) -> int:
@@ -155,11 +156,10 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         """Flink's REST interface and web page."""
         return f"http://{HOST}:{self.flink_rest_port}"
 
-    @property
-    def metrics_ports(self) -> range:
-        """Ports of which each Flink process takes the first free one for its metrics."""
-        first = self.flink_metrics_port or self.flink_rest_port - 8081 + 9249
-        return range(first, first + METRICS_PORTS)
+    def metrics_port(self, service: str) -> int | None:
+        """Port of a Flink process's metrics, ``None`` if there are none."""
+        uses = (use for use in self.ports() if use.setting == "flink_metrics_port")
+        return next((use.number for use in uses if use.service == service), None)
 
     @property
     def home_path(self) -> Path:

@@ -71,7 +71,7 @@ class Starter(NamedTuple):
     def flink(self, names: Sequence[str], config: str) -> None:
         started: list[Record] = []
         for name in names:
-            launch = services.flink_process(name, config, self.layout, self.tools)
+            launch = services.flink_process(name, config, self.settings, self.layout, self.tools)
             record = self._running(launch)
             if record is None:
                 self.report(name, "starting")
