@@ -7,6 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from operators import seen
 from operators.messages import Pulled
 from operators.packing import CATEGORY_CODES, PULLED, figures_array
 from operators.stage import StructCodec, Table, pair_key
@@ -70,6 +71,7 @@ class RankedUser:
         taste: Worth of category codes.
         shown: Keys of the first ten of the last list.
         seen_count: Keys in the seen chunks; `seen` holds them sorted once they are needed.
+        known: The same as a filter for readers, see `operators.seen`.
         digest: Of the last written list.
         clock_us: Write time of the last rows, see `stage.tick`.
     """
@@ -91,6 +93,7 @@ class RankedUser:
     generation: int = 0
     digest: bytes = b""
     clock_us: int = 0
+    known: bytearray = field(default_factory=lambda: bytearray(seen.BYTES_MIN))
     seen: Keys | None = None
 
     @property
@@ -117,6 +120,7 @@ class _Stored(Struct, array_like=True):
     generation: int
     digest: bytes
     clock_us: int
+    known: bytes
 
 
 class UserCodec:
@@ -131,7 +135,7 @@ class UserCodec:
                 value.events, value.erased_seq, value.rows.tobytes(), value.ids, value.seeds,
                 value.taste, value.category, value.code, value.shown, value.counts, value.recent,
                 value.personalise, value.blocked, value.seen_count, value.generation,
-                value.digest, value.clock_us,
+                value.digest, value.clock_us, bytes(value.known),
             )
         )  # fmt: skip
 
@@ -139,6 +143,7 @@ class UserCodec:
         stored = self._inner.decode(data)
         values = {name: getattr(stored, name) for name in _Stored.__struct_fields__}
         values["rows"] = np.frombuffer(stored.rows, ROW).copy()
+        values["known"] = bytearray(stored.known)
         return RankedUser(**values)
 
 
@@ -152,14 +157,18 @@ def seen_keys(table: Table[bytes], key: str, user: RankedUser) -> Keys:
 
 def add_seen(table: Table[bytes], key: str, user: RankedUser, item_key: int) -> None:
     """Add one key; the chunks are only appended to, so an event writes at most one of them."""
-    seen = seen_keys(table, key, user)
-    place = int(np.searchsorted(seen, np.uint64(item_key)))
-    if place < len(seen) and seen[place] == item_key:
+    keys = seen_keys(table, key, user)
+    place = int(np.searchsorted(keys, np.uint64(item_key)))
+    if place < len(keys) and keys[place] == item_key:
         return
-    user.seen = np.insert(seen, place, np.uint64(item_key))
+    user.seen = np.insert(keys, place, np.uint64(item_key))
     chunk = pair_key(key, str(user.seen_count // SEEN_CHUNK))
     table.put(chunk, (table.get(chunk) or b"") + item_key.to_bytes(8, "little"))
     user.seen_count += 1
+    if seen.size_for(user.seen_count) > len(user.known):
+        user.known = seen.build(user.seen.tolist(), user.seen_count)
+    else:
+        seen.add(user.known, item_key)
 
 
 def contained(keys: Keys, within: Keys) -> NDArray[np.bool_]:
@@ -171,7 +180,7 @@ def contained(keys: Keys, within: Keys) -> NDArray[np.bool_]:
     return found
 
 
-def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSettings) -> None:
+def absorb(user: RankedUser, pulled: Pulled, keys: Keys, settings: AccumulatorSettings) -> None:
     """Fade the rows, add the neighbours of the item just touched, keep the largest.
 
     With w = strength / 10, every row fades (main and support by `decay`, fast and short by
@@ -182,7 +191,7 @@ def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSe
     own = figures_array(counted.figures)[0]
     _start_event(user, pulled, own, settings)
     sent = np.frombuffer(pulled.rows, PULLED)
-    new = ~contained(sent["key"], seen) & (sent["key"] != own["key"])
+    new = ~contained(sent["key"], keys) & (sent["key"] != own["key"])
     sent, ids = sent[new], [one for one, is_new in zip(pulled.ids, new.tolist(), strict=True)
                             if is_new]  # fmt: skip
     keep = user.rows["key"] != own["key"]

@@ -31,7 +31,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from operators.packing import EPOCH_MS, HOUR_MS, NEVER_LOG2
@@ -55,7 +55,7 @@ class Weights(Struct, frozen=True):
     """
 
     model: str = "itemcf-1"
-    values: Mapping[str, float] = {"c0": 4.0}
+    values: Mapping[str, float] = field(default_factory=lambda: {"c0": 4.0})
 
     def __post_init__(self) -> None:
         unknown = set(self.values) - set(FEATURES)

@@ -234,6 +234,7 @@ class ListRow(_Row, tag=23, frozen=True, gc=False):
         seed_items: (item id, title) of the user's own items behind the list.
         generation: Number of lists made for this user so far.
         fallback: Why this is not the list the user would get with more known; empty if it is.
+        known: Filter of the items the user knows, see `operators.seen`.
     """
 
     tenant: str
@@ -246,6 +247,7 @@ class ListRow(_Row, tag=23, frozen=True, gc=False):
     seed_items: list[tuple[str, str]]
     generation: int
     fallback: str
+    known: bytes
 
 
 class ProfileRow(_Row, tag=24, frozen=True, gc=False):

@@ -243,10 +243,21 @@ def _note_availability(state: RankingState, message: Availability) -> None:
     state.unavailable.put(message.tenant, kept.astype("<u8").tobytes())
 
 
-def _list_row(time_ms: int, tenant: str, name: str, user: RankedUser, scored: Scored) -> ListRow:
+def _list_row(tenant: str, name: str, user: RankedUser, scored: Scored) -> ListRow:
     if not user.personalise:
         return ListRow(
-            user.clock_us, tenant, name, [], b"", b"", b"", b"", [], user.generation, NOT_PERSONAL
+            user.clock_us,
+            tenant,
+            name,
+            [],
+            b"",
+            b"",
+            b"",
+            b"",
+            [],
+            user.generation,
+            NOT_PERSONAL,
+            b"",
         )
     events = list(dict.fromkeys(n for n in scored.seeds if n in user.seeds))[:NO_SEED]
     place = {number: index for index, number in enumerate(events)}
@@ -257,5 +268,5 @@ def _list_row(time_ms: int, tenant: str, name: str, user: RankedUser, scored: Sc
         bytes(in_cf[0] if inside else in_cf[1] for inside in scored.inside),
         bytes(place.get(number, NO_SEED) for number in scored.seeds),
         [user.seeds[number] for number in events], user.generation,
-        "" if any(scored.inside) else NOTHING_YET,
+        "" if any(scored.inside) else NOTHING_YET, bytes(user.known),
     )  # fmt: skip

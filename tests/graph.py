@@ -1,0 +1,93 @@
+"""The stages wired in memory: what the job does, window by window, without Flink."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from operators.admission import Admission, AdmissionSettings
+from operators.events import Event, Item
+from operators.features import Weights
+from operators.figures import Figures, FiguresSettings
+from operators.history import History, HistorySettings
+from operators.messages import Listed, order
+from operators.neighbours import Neighbours, NeighboursSettings
+from operators.popular import Popular, PopularSettings
+from operators.ranking import Ranking
+from operators.scoring import RankingSettings
+from operators.stage import DictTable, Out
+from operators.strengths import Strengths
+
+
+def stages(weights: Weights | None = None, **settings: Any) -> list[Any]:
+    """All stages in the order of the graph, with default settings unless said."""
+    weights = weights or Weights()
+    ranking = settings.get("ranking", RankingSettings())
+    return [
+        Admission(settings.get("admission", AdmissionSettings()), settings.get("strengths", Strengths())),
+        Figures(settings.get("figures", FiguresSettings())),
+        Popular(settings.get("popular", PopularSettings()), weights, ranking.candidates_max),
+        History(settings.get("history", HistorySettings())),
+        Neighbours(settings.get("neighbours", NeighboursSettings())),
+        Ranking(ranking, weights),
+    ]
+
+
+def new_state(stage: Any, table: Any = DictTable) -> Any:
+    return stage.state_type(**{name: table(codec) for name, codec in stage.codecs.items()})
+
+
+class PlainTable(dict):
+    """A table without a codec, for speed."""
+
+    def put(self, key, value):
+        self[key] = value
+
+    def delete(self, key):
+        self.pop(key, None)
+
+
+class Graph:
+    """One bucket a stage; `run` moves one window through all of them."""
+
+    def __init__(self, weights: Weights | None = None, table: Any = DictTable, **settings: Any) -> None:
+        self.stages = stages(weights, **settings)
+        self.state = {stage.name: new_state(stage, table) for stage in self.stages}
+
+    def run(self, window: Sequence[Event | Item]) -> dict[str, list[Out]]:
+        """Outputs by channel: rows, similar, profile, count."""
+        inbox: dict[str, list[Any]] = defaultdict(list)
+        for record in window:
+            if isinstance(record, Item):
+                inbox["figures"].append(listed(record))
+            else:
+                inbox["admission"].append(record)
+        inbox["admission"].sort(key=lambda event: (event.event_time, event.event_id))
+        rest: dict[str, list[Out]] = defaultdict(list)
+        known = {stage.name for stage in self.stages}
+        for stage in self.stages:
+            batch = inbox[stage.name]
+            if stage.name != "admission":
+                batch.sort(key=order)
+            if not batch:
+                continue
+            for out in stage.apply(self.state[stage.name], batch):
+                if out.to in known:
+                    inbox[out.to].append(out.message)
+                else:
+                    rest[out.to].append(out)
+        return rest
+
+    def run_all(self, records: Iterable[Event | Item]) -> dict[str, list[Out]]:
+        """Each record is a window of its own."""
+        total: dict[str, list[Out]] = defaultdict(list)
+        for record in records:
+            for channel, outs in self.run([record]).items():
+                total[channel] += outs
+        return total
+
+
+def listed(item: Item) -> Listed:
+    return Listed(
+        item.event_time, "", item.tenant, item.item_id, item.title, list(item.categories),
+        item.available, False,
+    )  # fmt: skip
