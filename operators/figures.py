@@ -13,7 +13,16 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from operators.messages import Availability, Counted, ItemRow, Leader, Listed, Signal, Withdrawn
+from operators.messages import (
+    Availability,
+    Counted,
+    ItemRow,
+    Leader,
+    Listed,
+    Signal,
+    Withdrawn,
+    order,
+)
 from operators.packing import (
     EPOCH_MS,
     HOUR_MS,
@@ -75,6 +84,7 @@ class Figures:
         "leaders": StructCodec(dict[str, float]),
     }
     state_type = FiguresState
+    order = staticmethod(order)
 
     def __init__(self, settings: FiguresSettings) -> None:
         self._settings = settings

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from operators.messages import Counted, Forget, Learn, PairSeen, Signal, SumTaken
+from operators.messages import Counted, Forget, Learn, PairSeen, Signal, SumTaken, order
 from operators.packing import ratio_of, raw_of
 from operators.stage import COUNT, Codec, Out, StructCodec, Table, pair_key, scoped
 
@@ -74,6 +74,7 @@ class History:
         "log": StructCodec(list[LogEntry]),
     }
     state_type = HistoryState
+    order = staticmethod(order)
 
     def __init__(self, settings: HistorySettings) -> None:
         self._window = settings.pair_window

@@ -22,7 +22,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from operators.messages import Learn, PairSeen, Pulled, SimilarRow, SumTaken
+from operators.messages import Learn, PairSeen, Pulled, SimilarRow, SumTaken, order
 from operators.packing import NEIGHBOUR, PAIR, PULLED, ratio_of, raw_of
 from operators.stage import BytesCodec, Codec, Out, StructCodec, Table, pair_key, scoped, tick
 
@@ -92,6 +92,7 @@ class Neighbours:
     inputs = Learn | PairSeen | SumTaken
     codecs: Mapping[str, Codec[Any]] = {"item": _NeighboursCodec(), "pair": BytesCodec()}
     state_type = NeighboursState
+    order = staticmethod(order)
 
     def __init__(self, settings: NeighboursSettings) -> None:
         self._settings = settings

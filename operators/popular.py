@@ -23,7 +23,7 @@ from operators.features import (
     outside_part,
 )
 from operators.figures import ALL_TIME, WINDOW_NAMES, list_scores
-from operators.messages import Leader, PopularList, TrendingRow
+from operators.messages import Leader, PopularList, TrendingRow, order
 from operators.packing import figures_array
 from operators.stage import BROADCAST, Codec, Out, StructCodec, Table, pair_key, scoped, tick
 
@@ -70,6 +70,7 @@ class Popular:
         "clock_us": StructCodec(int),
     }
     state_type = PopularState
+    order = staticmethod(order)
 
     def __init__(self, settings: PopularSettings, weights: Weights, rows_max: int) -> None:
         self._settings = settings

@@ -38,6 +38,7 @@ from operators.messages import (
     ProfileRow,
     Pulled,
     UserChanged,
+    order,
 )
 from operators.packing import category_code, figures_array
 from operators.scoring import Candidates, RankingSettings, Scored, Shelf, make_shelf, score
@@ -84,6 +85,7 @@ class Ranking:
         "unavailable": BytesCodec(),
     }
     state_type = RankingState
+    order = staticmethod(order)
 
     def __init__(self, settings: RankingSettings, weights: Weights) -> None:
         self._settings = settings

@@ -6,7 +6,7 @@ runtime; the same tables and the same batch give the same tables and the same an
 stores and sends is somebody else's business: `operators.flink.keyed` in a job, a dict in a test.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from zlib import crc32
 
@@ -71,14 +71,19 @@ class Stage(Protocol[M_contra]):
         name: Also the name of the channel that feeds it, and the head of its state names.
         codecs: One codec a table.
         inputs: Union of the message types it reads.
+        state_type: Dataclass of the tables, with a field for each codec.
     """
 
     name: str
     codecs: Mapping[str, Codec[Any]]
     inputs: Any
+    state_type: Callable[..., Any]
+
+    def order(self, message: Any) -> tuple[int, int, str]:
+        """Sort key of a batch."""
 
     def apply(self, state: Any, batch: Sequence[M_contra]) -> list[Out]:
-        """Move the state over the batch, which is sorted by `messages.order`, and answer."""
+        """Move the state over the batch, which is sorted by `order`, and answer."""
 
 
 class StructCodec(Generic[V]):

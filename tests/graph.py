@@ -9,7 +9,7 @@ from operators.events import Event, Item
 from operators.features import Weights
 from operators.figures import Figures, FiguresSettings
 from operators.history import History, HistorySettings
-from operators.messages import Listed, order
+from operators.messages import Listed
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.popular import Popular, PopularSettings
 from operators.ranking import Ranking
@@ -23,7 +23,9 @@ def stages(weights: Weights | None = None, **settings: Any) -> list[Any]:
     weights = weights or Weights()
     ranking = settings.get("ranking", RankingSettings())
     return [
-        Admission(settings.get("admission", AdmissionSettings()), settings.get("strengths", Strengths())),
+        Admission(
+            settings.get("admission", AdmissionSettings()), settings.get("strengths", Strengths())
+        ),
         Figures(settings.get("figures", FiguresSettings())),
         Popular(settings.get("popular", PopularSettings()), weights, ranking.candidates_max),
         History(settings.get("history", HistorySettings())),
@@ -49,7 +51,9 @@ class PlainTable(dict):
 class Graph:
     """One bucket a stage; `run` moves one window through all of them."""
 
-    def __init__(self, weights: Weights | None = None, table: Any = DictTable, **settings: Any) -> None:
+    def __init__(
+        self, weights: Weights | None = None, table: Any = DictTable, **settings: Any
+    ) -> None:
         self.stages = stages(weights, **settings)
         self.state = {stage.name: new_state(stage, table) for stage in self.stages}
 
@@ -61,13 +65,11 @@ class Graph:
                 inbox["figures"].append(listed(record))
             else:
                 inbox["admission"].append(record)
-        inbox["admission"].sort(key=lambda event: (event.event_time, event.event_id))
         rest: dict[str, list[Out]] = defaultdict(list)
         known = {stage.name for stage in self.stages}
         for stage in self.stages:
             batch = inbox[stage.name]
-            if stage.name != "admission":
-                batch.sort(key=order)
+            batch.sort(key=stage.order)
             if not batch:
                 continue
             for out in stage.apply(self.state[stage.name], batch):
