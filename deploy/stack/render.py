@@ -8,6 +8,7 @@ import shutil
 import string
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -53,6 +54,7 @@ def flink_config(
         wheel_conf: The ``config.yaml`` that the Flink distribution brings; its JVM options stay.
         python: Interpreter of the jobs' Python.
     """
+    tmp = layout.service_tmp("flink")
     values = {
         "rest_port": settings.flink_rest_port,
         "rpc_port": settings.port("flink_rpc_port"),
@@ -67,13 +69,30 @@ def flink_config(
         "rocksdb_logs": layout.logs("rocksdb"),
         "checkpoints": layout.checkpoints.as_uri(),
         "savepoints": layout.savepoints.as_uri(),
-        "tmp": layout.service_tmp("flink"),
+        "tmp": tmp,
+        # A log file each, so the console only gets what no logger caught.
+        "java_options": f"-Djava.io.tmpdir={tmp} -Dconsole.log.level=OFF",
     }
     config = yaml.safe_load(fill(PACKAGE / "flink" / "config.yaml", values))
-    doors = yaml.safe_load(wheel_conf.read_text("utf-8"))["env"]["java"]["opts"]["all"]
-    tmp = f"-Djava.io.tmpdir={layout.service_tmp('flink')}"
-    flat = {"env.java.opts.all": f"{doors} {tmp}", **config, **_reporter(settings)}
-    return {key: str(value) for key, value in flat.items()}
+    shipped = flatten(yaml.safe_load(wheel_conf.read_text("utf-8")))
+    doors = {"env.java.opts.all": shipped["env.java.opts.all"]}
+    return flatten({**doors, **config, **_reporter(settings)})
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested or dotted YAML keys as dotted ones, values as Flink writes them.
+
+    >>> flatten({"a": {"b": True}, "c.d": 1})
+    {'a.b': 'true', 'c.d': '1'}
+    """
+    flat: dict[str, str] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            text = str(value)
+            flat[f"{prefix}{key}"] = text.lower() if isinstance(value, bool) else text
+    return flat
 
 
 def _reporter(settings: StackSettings) -> dict[str, str]:
@@ -100,20 +119,26 @@ def write_flink(config: Mapping[str, str], layout: Layout, wheel_conf_folder: Pa
     fresh.replace(folder / "config.yaml")
 
 
-def link_flink_jars(layout: Layout, wheel: Path, jars: Path) -> None:
-    """Makes Flink's ``lib``: links to the wheel's jars, flink-python and the connector.
+def flink_python_jar(flink: Path) -> Path:
+    """The jar of PyFlink's Java side, which a Flink distribution keeps outside ``lib``.
 
-    flink-python has to be in ``lib``: loaded with each job instead, the second thread-mode job of
-    a TaskManager fails on Java 17 (``NoSuchFieldException: loadedLibraryNames``).
+    It has to be in ``lib``: loaded with each job instead, the second thread-mode job of a
+    TaskManager fails on Java 17 (``NoSuchFieldException: loadedLibraryNames``).
 
     Raises:
-        ServiceError: The wheel does not have exactly one flink-python jar.
+        ServiceError: There is not exactly one.
     """
-    python_jars = list((wheel / "opt").glob("flink-python-*.jar"))
-    if len(python_jars) != 1:
-        msg = f"{wheel / 'opt'} has {len(python_jars)} flink-python jars, needed is one: reinstall"
+    found = list((flink / "opt").glob("flink-python-*.jar"))
+    if len(found) != 1:
+        msg = f"{flink / 'opt'} has {len(found)} flink-python jars, needed is one: reinstall Flink"
         raise ServiceError(msg)
-    wanted = [*(wheel / "lib").glob("*.jar"), *python_jars, *(jars / "flink").glob("*.jar")]
+    return found[0]
+
+
+def link_flink_jars(layout: Layout, wheel: Path, jars: Path) -> None:
+    """Makes Flink's ``lib``: links to the wheel's jars, flink-python and the connector."""
+    connectors = (jars / "flink").glob("*.jar")
+    wanted = [*(wheel / "lib").glob("*.jar"), flink_python_jar(wheel), *connectors]
     layout.lib.mkdir(parents=True, exist_ok=True)
     links = {layout.lib / jar.name: jar for jar in wanted}
     # Only what differs is touched: a running JVM opens some of its jars late.
