@@ -1,0 +1,1 @@
+"""What is submitted: settings, wiring, and one module a job."""

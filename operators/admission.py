@@ -11,7 +11,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from operators.events import NEGATIVE_ACTIONS, Erase, Event, Impression, Interaction, UserUpdate
+from operators.events import (
+    NEGATIVE_ACTIONS,
+    Erase,
+    Event,
+    Impression,
+    Interaction,
+    UserUpdate,
+    subject_of,
+)
 from operators.messages import Forget, Noted, Signal, UserChanged, Withdrawn
 from operators.packing import item_key
 from operators.stage import COUNT, BytesCodec, Codec, Out, StructCodec, Table, pair_key, scoped
@@ -89,7 +97,7 @@ class Admission:
     def apply(self, state: AdmissionState, batch: Sequence[Event]) -> list[Out]:
         outs: list[Out] = []
         for event in batch:
-            subject = _subject(event)
+            subject = subject_of(event)
             if subject is None:
                 outs.append(Out(COUNT, "without_consent", 1))
                 continue
@@ -158,15 +166,6 @@ class Admission:
             return True
         tables[current % 2].put(key, b"")
         return False
-
-
-def _subject(event: Event) -> str | None:
-    """Whom the event is about: the user, or the session where there is no user or no consent."""
-    if isinstance(event, Interaction):
-        return event.user_id if event.user_id and event.consent else event.session_id
-    if isinstance(event, Impression):
-        return event.user_id or event.session_id
-    return event.user_id
 
 
 def _noted(user: User, subject: str, event: Interaction, *, negative: bool) -> Out:

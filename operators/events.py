@@ -24,6 +24,8 @@ Action = Literal[
     "view", "click", "dwell", "search", "like", "share", "comment", "review", "rating",
     "favourite", "cart", "purchase", "dislike", "hide", "report", "unfollow", "satisfaction",
 ]  # fmt: skip
+STARS_MAX = 5.0
+"""Top of the scale of ratings and reviews; readers of data sets with other scales convert."""
 STAR_ACTIONS: frozenset[str] = frozenset({"rating", "review"})
 NEGATIVE_ACTIONS: frozenset[str] = frozenset({"dislike", "hide", "report", "unfollow"})
 
@@ -37,8 +39,8 @@ _NEEDS_TEXT = {"search", "comment"}
 _NEEDS_NO_ITEM = {"search", "satisfaction"}
 _VALUE_RANGE: dict[str, tuple[float, float]] = {
     "dwell": (0.0, math.inf),
-    "rating": (0.0, math.inf),
-    "review": (0.0, math.inf),
+    "rating": (0.0, STARS_MAX),
+    "review": (0.0, STARS_MAX),
     "purchase": (0.0, math.inf),
     "satisfaction": (1.0, 5.0),
 }
@@ -162,6 +164,13 @@ class Erase(_Event, frozen=True, kw_only=True, tag="erase"):
 Event = Interaction | Impression | UserUpdate | Erase
 
 
+def subject_of(event: Event) -> str | None:
+    """Whom an event is about: the user, or the session where there is no user or no consent."""
+    if isinstance(event, Interaction):
+        return event.user_id if event.user_id and event.consent else event.session_id
+    return event.user_id or (event.session_id if isinstance(event, Impression) else None)
+
+
 class Item(_Record, frozen=True, kw_only=True):
     """A catalogue record; the newest one of an item counts."""
 
@@ -200,12 +209,10 @@ class Border(Struct, frozen=True, kw_only=True):
     Attributes:
         record_bytes_max: Longer records are refused unread.
         future_max_ms: How far ahead of the clock an event time may lie.
-        stars_max: The top of the scale of `rating` and `review` values.
     """
 
     record_bytes_max: int = 1_048_576
     future_max_ms: int = 600_000
-    stars_max: float = 5.0
 
 
 _R = TypeVar("_R", Event, Item)
@@ -237,11 +244,6 @@ def _parse(
         return Rejected("contract", f"against the contract: {error}{_legal(str(error))}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Rejected("json", f"not a JSON object in UTF-8: {error}")
-    if isinstance(record, Interaction) and _above_scale(record, border.stars_max):
-        reason = (
-            f"`value` of `{record.action}` is {record.value}; the scale ends at {border.stars_max}"
-        )
-        return Rejected("contract", reason)
     if record.event_time > now_ms + border.future_max_ms:
         reason = (
             f"event_time {record.event_time} ({_iso(record.event_time)}) lies more than "
@@ -250,10 +252,6 @@ def _parse(
         )
         return Rejected("future", reason)
     return record
-
-
-def _above_scale(event: Interaction, stars_max: float) -> bool:
-    return event.action in STAR_ACTIONS and event.value is not None and event.value > stars_max
 
 
 def _legal(error: str) -> str:

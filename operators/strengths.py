@@ -7,18 +7,17 @@ integers can be taken back exactly.
 
 from msgspec import Struct
 
-from operators.events import STAR_ACTIONS, Interaction
+from operators.events import STAR_ACTIONS, STARS_MAX, Interaction
 
 STRENGTH_MAX = 10
 
 
 class Strengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Strength of each action, 0 (says nothing) to 10; see the fields for the graded ones.
+    """Strength of each action, 0 (says nothing) to 10; ratings and reviews have two a star.
 
     Attributes:
         review: Of a review without stars.
         dwell: Of a visit of `dwell_full_s` seconds or more; shorter ones count in proportion.
-        stars_max: Top of the scale of ratings and reviews: 10 * value / stars_max.
         like_min: From this strength on, an action is a like (counts for popularity).
         like_min_stars: The same for ratings and reviews: 8 is four stars of five.
     """
@@ -34,7 +33,6 @@ class Strengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cart: int = 6
     purchase: int = 10
     dwell_full_s: float = 30.0
-    stars_max: float = 5.0
     like_min: int = 4
     like_min_stars: int = 8
 
@@ -54,7 +52,7 @@ def strength_of(event: Interaction, strengths: Strengths) -> int:
     9
     """
     if event.action in STAR_ACTIONS and event.value is not None:
-        share = event.value / strengths.stars_max
+        share = event.value / STARS_MAX
     elif event.action == "dwell":
         share = (
             strengths.dwell / STRENGTH_MAX * min(1.0, (event.value or 0) / strengths.dwell_full_s)

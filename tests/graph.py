@@ -9,7 +9,7 @@ from operators.events import Event, Item
 from operators.features import Weights
 from operators.figures import Figures, FiguresSettings
 from operators.history import History, HistorySettings
-from operators.messages import Listed
+from operators.listing import listed
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.popular import Popular, PopularSettings
 from operators.ranking import Ranking
@@ -86,10 +86,3 @@ class Graph:
             for channel, outs in self.run([record]).items():
                 total[channel] += outs
         return total
-
-
-def listed(item: Item) -> Listed:
-    return Listed(
-        item.event_time, "", item.tenant, item.item_id, item.title, list(item.categories),
-        item.available, False,
-    )  # fmt: skip

@@ -1,0 +1,221 @@
+"""Settings of the jobs: one typed struct, from a TOML file, then `--set table.key=value`.
+
+The file is the one of the local stack (`headwater.toml`); a job reads its own table, `[recommend]`.
+An unknown key is refused with the nearest legal one. Secrets come from the environment alone.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from operators.admission import AdmissionSettings
+from operators.errors import HeadwaterError
+from operators.events import Border
+from operators.features import FEATURES, Weights
+from operators.figures import FiguresSettings
+from operators.history import HistorySettings
+from operators.neighbours import NeighboursSettings
+from operators.popular import PopularSettings
+from operators.scoring import RankingSettings
+from operators.strengths import Strengths
+
+Positive = Annotated[int, Meta(ge=1)]
+CASSANDRA_PASSWORD = "HEADWATER_CASSANDRA_PASSWORD"
+
+
+class SettingsError(HeadwaterError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where events come from.
+
+    Attributes:
+        bootstrap: Servers, host:port[,...].
+        group: Consumer group; its offsets show the lag, recovery goes by checkpoints.
+        events, items, dead_letters: Names of the topics.
+        start: Where a job without a savepoint begins.
+        properties: Further client properties, for example of security.
+    """
+
+    bootstrap: str = "127.0.0.1:9092"
+    group: str = "headwater-recommend"
+    events: str = "headwater.events"
+    items: str = "headwater.items"
+    dead_letters: str = "headwater.dead-letters"
+    start: Literal["earliest", "latest"] = "earliest"
+    properties: dict[str, str] = {}
+
+
+class Cassandra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where lists go. A password is read from HEADWATER_CASSANDRA_PASSWORD.
+
+    Attributes:
+        hosts: Contact points.
+        datacenter: Local data centre of the driver.
+        concurrency: Writes under way at once from one sink.
+        timeout_s: Of one write.
+        attempts: Tries of a write before the bundle fails and the job goes back to its last
+            checkpoint.
+        surface: Surface that lists are written for.
+        variant: Name of the experiment's variant.
+        ttl_s: After how long a row that is not renewed disappears.
+    """
+
+    hosts: list[str] = ["127.0.0.1"]
+    port: int = 9042
+    datacenter: str = "datacenter1"
+    keyspace: str = "headwater"
+    user: str = ""
+    consistency: Literal["ONE", "LOCAL_ONE", "LOCAL_QUORUM", "QUORUM"] = "LOCAL_ONE"
+    concurrency: Positive = 64
+    timeout_s: float = 10.0
+    attempts: Positive = 5
+    surface: str = "home"
+    variant: str = "default"
+    ttl_s: Positive = 2_592_000
+
+
+class Recommend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about the job `recommend`.
+
+    Attributes:
+        clock: `live` batches by processing time and never ends; `replay` batches by event time,
+            gives the same lists for the same input, and ends with the topics' end of now.
+        window_ms: Length of the micro-batches; None means 100 live and 1000 in a replay.
+        popular_ms: How often the shared lists are renewed; at least `window_ms`.
+        coalesce_ms: How often similar items and profiles are written, an item or user.
+        disorder_ms: In a replay, how far a partition may be out of order; what comes later still
+            is a dead letter.
+        late_ms: Live, events older than this are counted as late (and used).
+        buckets: Fixed number of key groups of the state, an upper bound of the parallelism.
+        cache_entries: Decoded values kept a table and bucket.
+        parallelism: Of the job; None means the cluster's default.
+    """
+
+    clock: Literal["live", "replay"] = "live"
+    window_ms: Positive | None = None
+    popular_ms: Positive = 1000
+    coalesce_ms: Positive = 5000
+    disorder_ms: Annotated[int, Meta(ge=0)] = 10_000
+    late_ms: Positive = 3_600_000
+    buckets: Annotated[int, Meta(ge=1, le=720)] = 16
+    cache_entries: Positive = 20_000
+    parallelism: Positive | None = None
+    kafka: Kafka = field(default_factory=Kafka)
+    cassandra: Cassandra = field(default_factory=Cassandra)
+    border: Border = field(default_factory=Border)
+    strengths: Strengths = field(default_factory=Strengths)
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    figures: FiguresSettings = field(default_factory=FiguresSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
+    neighbours: NeighboursSettings = field(default_factory=NeighboursSettings)
+    popular: PopularSettings = field(default_factory=PopularSettings)
+    ranking: RankingSettings = field(default_factory=RankingSettings)
+    weights: Weights = field(default_factory=Weights)
+
+    @property
+    def batch_ms(self) -> int:
+        """Length of the micro-batches of this clock."""
+        return self.window_ms or (1000 if self.clock == "replay" else 100)
+
+
+def load(kind: type[Recommend], path: Path | None, overrides: Sequence[str] = ()) -> Recommend:
+    """Read a job's table of the file, then the overrides `key=value` or `table.key=value`.
+
+    Raises:
+        SettingsError: With the key, what was got and what is legal.
+    """
+    name = kind.__name__.lower()
+    values = _table(path, name)
+    for override in overrides:
+        key, found, text = override.partition("=")
+        if not found:
+            msg = f"--set {override}: has to read key=value or table.key=value"
+            raise SettingsError(msg)
+        _put(values, key.split("."), _literal(text))
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        msg = f"settings [{name}]: {error}{_hint(kind, str(error))}"
+        raise SettingsError(msg) from error
+
+
+def effective(settings: Recommend) -> str:
+    """The whole configuration as JSON, defaults included; it holds no secret."""
+    return msgspec.json.format(msgspec.json.encode(settings), indent=2).decode()
+
+
+def from_environment(variable: str) -> str | None:
+    """A secret."""
+    return os.environ.get(variable) or None
+
+
+def _table(path: Path | None, name: str) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        table = tomllib.loads(path.read_text("utf-8")).get(name, {})
+    except FileNotFoundError as error:
+        msg = f"settings file {path} does not exist: create it, or name another one"
+        raise SettingsError(msg) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"settings file {path} is not TOML: {error}"
+        raise SettingsError(msg) from error
+    if not isinstance(table, dict):
+        msg = f"settings file {path}: `{name}` has to be a table, [{name}]"
+        raise SettingsError(msg)
+    return table
+
+
+def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
+    *parents, last = path
+    for parent in parents:
+        values = values.setdefault(parent, {})
+    values[last] = value
+
+
+def _literal(text: str) -> Any:
+    """A TOML value, or the text itself where it is none."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _hint(kind: type[Struct], error: str) -> str:
+    """Legal keys of the table in which msgspec found an unknown one."""
+    found = re.search(r"unknown field `(\w+)`(?: - at `\$\.([\w.]+)`)?", error)
+    if found is None:
+        return f"; features are {', '.join(FEATURES)}" if "features" in error else ""
+    table: Any = kind
+    for part in (found[2] or "").split("."):
+        if part:
+            table = next(f.type for f in msgspec.structs.fields(table) if f.name == part)
+    names = list(table.__struct_fields__)
+    near = difflib.get_close_matches(found[1], names, n=1)
+    return f"; did you mean `{near[0]}`?" if near else f"; legal are {', '.join(names)}"
+
+
+def meaning(settings: Recommend) -> str:
+    """What makes the numbers in the state mean what they mean, in eight hexadecimal digits.
+
+    Pair weights and strengths are summed into the state; with others, the sums would mix two
+    scales. So the names of the states carry this, and a change of one of these settings starts
+    with empty ones. All other settings may change under a running state.
+    """
+    parts: Mapping[str, Any] = {
+        "strengths": settings.strengths,
+        "history": settings.history,
+        "buckets": settings.buckets,
+    }
+    from hashlib import blake2b
+
+    return blake2b(msgspec.json.encode(parts), digest_size=4).hexdigest()

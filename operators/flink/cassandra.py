@@ -1,0 +1,194 @@
+"""The Cassandra sink: a terminal pandas function that returns when everything is written.
+
+Flink completes a bundle before it lets a checkpoint barrier pass, so what a checkpoint counts as
+done is in Cassandra; a failed bundle sends the job back to its last checkpoint, and all is written
+again. That is harmless: every write carries the event's time, and the newest wins (prepared
+statements, idempotent, one frozen cell a list).
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import pandas as pd
+from pyflink.table import DataTypes
+from pyflink.table.udf import ScalarFunction, udf
+from tenacity import Retrying, stop_after_attempt, wait_exponential_jitter
+
+from operators.flink.keyed import unpack
+from operators.flink.metrics import LatencyCounters
+from operators.flink.parsing import wall_clock_ms
+from operators.messages import ListRow
+from operators.rows import STATEMENTS, Row, RowSettings, Write, writes_of
+
+
+class SinkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how rows are written; see `jobs.settings.Cassandra`."""
+
+    hosts: Sequence[str]
+    port: int
+    datacenter: str
+    keyspace: str
+    user: str
+    password: str | None
+    consistency: str
+    concurrency: int
+    timeout_s: float
+    attempts: int
+    rows: RowSettings
+
+
+class WriteFailedError(Exception):
+    """Some writes failed in all attempts; the bundle fails with them."""
+
+
+class Writer:
+    """Writes rows with a bounded number of attempts.
+
+    Args:
+        settings: Of the sink.
+        execute: Runs writes and returns those that failed with their errors.
+        pause: Sleeps for seconds.
+    """
+
+    def __init__(self, settings: SinkSettings, execute: Any, pause: Any = time.sleep) -> None:
+        self._settings = settings
+        self._execute = execute
+        self._pause = pause
+        self.retries = 0
+
+    def write(self, rows: Iterable[Row]) -> int:
+        """Write the newest row of each key; the number of rows written.
+
+        Raises:
+            WriteFailedError: Some failed in every attempt.
+        """
+        newest: dict[tuple[type, str, str], Row] = {}
+        for row in rows:
+            key = (type(row), row.tenant, _name(row))
+            if key not in newest or row.written_us >= newest[key].written_us:
+                newest[key] = row
+        left = [one for row in newest.values() for one in writes_of(row, self._settings.rows)]
+        tries = Retrying(
+            stop=stop_after_attempt(self._settings.attempts),
+            wait=wait_exponential_jitter(initial=0.2, max=5.0),
+            sleep=self._pause,
+            reraise=True,
+        )
+        for attempt in tries:
+            with attempt:
+                self.retries += len(left) * (attempt.retry_state.attempt_number > 1)
+                left, error = self._execute(left)
+                if left:
+                    raise WriteFailedError(self._failure(left, error)) from error
+        return len(newest)
+
+    def _failure(self, left: Sequence[Write], error: Exception | None) -> str:
+        where = f"{', '.join(self._settings.hosts)}:{self._settings.port}"
+        return (
+            f"{len(left)} writes to Cassandra at {where} failed {self._settings.attempts} times, "
+            f"at last with {error!r}; the job goes back to its last checkpoint and tries again"
+        )
+
+
+def _name(row: Row) -> str:
+    for field in ("user", "item", "segment"):
+        if hasattr(row, field):
+            return str(getattr(row, field))
+    msg = f"{type(row).__name__} names neither user, item nor segment"
+    raise TypeError(msg)
+
+
+def connect(settings: SinkSettings) -> Any:
+    """A Cassandra session for this sink; the driver reconnects by itself."""
+    from cassandra import ConsistencyLevel
+    from cassandra.auth import PlainTextAuthProvider
+    from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+    from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
+
+    profile = ExecutionProfile(
+        load_balancing_policy=TokenAwarePolicy(
+            DCAwareRoundRobinPolicy(local_dc=settings.datacenter)
+        ),
+        consistency_level=getattr(ConsistencyLevel, settings.consistency),
+        request_timeout=settings.timeout_s,
+    )
+    auth = PlainTextAuthProvider(settings.user, settings.password) if settings.user else None
+    cluster = Cluster(
+        list(settings.hosts), port=settings.port, protocol_version=5, auth_provider=auth,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile}, compression=False,
+    )  # fmt: skip
+    return cluster.connect()
+
+
+class CassandraExecutor:
+    """Runs writes on a session, many at once, and waits for all of them."""
+
+    def __init__(self, session: Any, settings: SinkSettings) -> None:
+        from cassandra.query import BoundStatement
+
+        self._session = session
+        self._concurrency = settings.concurrency
+        self._bound = BoundStatement
+        self._prepared = {}
+        for name, cql in STATEMENTS.items():
+            statement = session.prepare(cql.format(keyspace=settings.keyspace))
+            statement.is_idempotent = True
+            self._prepared[name] = statement
+
+    def __call__(self, writes: Sequence[Write]) -> tuple[list[Write], Exception | None]:
+        from cassandra.concurrent import execute_concurrent
+
+        results = execute_concurrent(
+            self._session,
+            [(self._statement(write), None) for write in writes],
+            concurrency=self._concurrency,
+            raise_on_first_error=False,
+        )
+        failed = [write for write, (ok, _) in zip(writes, results, strict=True) if not ok]
+        errors = (result for ok, result in results if not ok)
+        return failed, next(errors, None)
+
+    def _statement(self, write: Write) -> Any:
+        bound = self._bound(self._prepared[write.statement])
+        bound.values = write.values
+        return bound
+
+
+class WriteRows(ScalarFunction):
+    """`write_rows(payload STRING)`: TRUE for each payload once all of the batch is written."""
+
+    def __init__(self, settings: SinkSettings) -> None:
+        self._settings = settings
+
+    def open(self, function_context: Any) -> None:
+        group = function_context.get_metric_group().add_group("stage", "sink")
+        self._rows = group.counter("rows")
+        self._lists = group.counter("lists")
+        self._retries = group.counter("retries")
+        self._freshness = LatencyCounters(group, "freshness_ms")
+        self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[Row])
+        session = connect(self._settings)
+        self._writer = Writer(self._settings, CassandraExecutor(session, self._settings))
+
+    def is_deterministic(self) -> bool:
+        return False  # it has side effects: the planner must not move, share or repeat it
+
+    def eval(self, payloads: pd.Series) -> pd.Series:
+        rows = [row for payload in payloads for row in unpack(self._decoder, payload)]
+        before = self._writer.retries
+        self._rows.inc(self._writer.write(rows))
+        self._retries.inc(self._writer.retries - before)
+        now_ms = wall_clock_ms()
+        lists = [row for row in rows if isinstance(row, ListRow)]
+        self._lists.inc(len(lists))
+        for row in lists:
+            self._freshness.observe(now_ms - row.written_us // 1000)
+        return pd.Series([True] * len(payloads))
+
+
+def rows_writer(settings: SinkSettings) -> Any:
+    """`write_rows` for SQL."""
+    function = WriteRows(settings)
+    return udf(function, result_type=DataTypes.BOOLEAN(), func_type="pandas", deterministic=False)

@@ -1,0 +1,129 @@
+"""Decode and check a batch of records once: a typed message, or a reason.
+
+Pandas functions, because the records come as BYTES and only Arrow carries those in one piece.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import pandas as pd
+from pyflink.table import DataTypes
+from pyflink.table.udf import ScalarFunction, udf
+
+from operators.events import (
+    Border,
+    Interaction,
+    Item,
+    Rejected,
+    parse_event,
+    parse_item,
+    subject_of,
+)
+from operators.flink.keyed import pack
+from operators.listing import deleted, listed
+from operators.stage import bucket_of, scoped
+
+PARSED = DataTypes.ROW(
+    [
+        DataTypes.FIELD("reason", DataTypes.STRING()),
+        DataTypes.FIELD("bucket", DataTypes.INT()),
+        DataTypes.FIELD("payload", DataTypes.STRING()),
+    ]
+)
+"""Why the record is refused (null if it is not), the bucket it goes to, the packed message."""
+
+Parsed = tuple[str | None, int, str]
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class _Parser(ScalarFunction):
+    """Shared shell; one record at a time behind it, so a bad one hurts no other."""
+
+    def __init__(
+        self, border: Border, buckets: int, late_ms: int, clock: Callable[[], int]
+    ) -> None:
+        self._border = border
+        self._buckets = buckets
+        self._late_ms = late_ms
+        self._clock = clock
+
+    def open(self, function_context: Any) -> None:
+        self._group = function_context.get_metric_group().add_group("stage", "parse")
+        self._records = self._group.counter("records")
+        self._late = self._group.counter("late")
+        self._dead: dict[str, Any] = {}
+
+    def is_deterministic(self) -> bool:
+        return False  # else the planner may decode every record once for each sink
+
+    def _refuse(self, rejected: Rejected) -> Parsed:
+        counter = self._dead.get(rejected.kind)
+        if counter is None:
+            counter = self._dead[rejected.kind] = self._group.counter(f"dead_{rejected.kind}")
+        counter.inc()
+        return rejected.reason, 0, ""
+
+    def _frame(self, parsed: Iterable[Parsed]) -> pd.DataFrame:
+        rows = list(parsed)
+        self._records.inc(len(rows))
+        return pd.DataFrame(rows, columns=["reason", "bucket", "payload"])
+
+
+class ParseEvents(_Parser):
+    """Records of `headwater.events` for the admission stage, by user."""
+
+    def eval(self, values: pd.Series) -> pd.DataFrame:
+        now_ms = self._clock()
+        return self._frame(self._one(value, now_ms) for value in values)
+
+    def _one(self, value: bytes | None, now_ms: int) -> Parsed:
+        event = parse_event(value, now_ms, self._border)
+        if isinstance(event, Rejected):
+            return self._refuse(event)
+        if event.event_time < now_ms - self._late_ms:
+            self._late.inc()
+        if isinstance(event, Interaction) and event.text:
+            event = msgspec.structs.replace(event, text="")  # read by another job
+        subject = subject_of(event) or ""
+        return None, bucket_of(scoped(event.tenant, subject), self._buckets), pack([event])
+
+
+class ParseItems(_Parser):
+    """Records of `headwater.items` for the figures stage, by item; no value deletes the key."""
+
+    def eval(self, keys: pd.Series, values: pd.Series, times_ms: pd.Series) -> pd.DataFrame:
+        now_ms = self._clock()
+        rows = zip(keys, values, times_ms, strict=True)
+        return self._frame(self._one(key, value, int(at), now_ms) for key, value, at in rows)
+
+    def _one(self, key: bytes | None, value: bytes | None, at_ms: int, now_ms: int) -> Parsed:
+        record: Item | Rejected | None = None
+        if value is None:
+            message = deleted(key, at_ms)
+        else:
+            record = parse_item(value, now_ms, self._border)
+            message = record if isinstance(record, Rejected) else listed(record)
+        if isinstance(message, Rejected):
+            return self._refuse(message)
+        bucket = bucket_of(scoped(message.tenant, message.item), self._buckets)
+        return None, bucket, pack([message])
+
+
+def events_parser(
+    border: Border, buckets: int, late_ms: int, clock: Callable[[], int] = wall_clock_ms
+) -> Any:
+    """`parse_events(value BYTES)` for SQL."""
+    function = ParseEvents(border, buckets, late_ms, clock)
+    return udf(function, result_type=PARSED, func_type="pandas", deterministic=False)
+
+
+def items_parser(border: Border, buckets: int, clock: Callable[[], int] = wall_clock_ms) -> Any:
+    """`parse_items(key BYTES, value BYTES, time_ms BIGINT)` for SQL."""
+    function = ParseItems(border, buckets, 2**60, clock)
+    return udf(function, result_type=PARSED, func_type="pandas", deterministic=False)
