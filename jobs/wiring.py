@@ -6,7 +6,7 @@ event of a quiet night is served at once, and no idle partition holds anything b
 windows go by event time, and reading ends where the topics end now, which closes all of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pyflink.common import Types
@@ -15,32 +15,202 @@ from pyflink.table import Schema, StreamTableEnvironment, Table
 
 from jobs.settings import Kafka, Recommend
 from operators.flink.keyed import OUTPUT_TYPE, KeyedShell
+from operators.stage import Stage
 
-RECORD_COLUMNS = """
+EVENTS, ITEMS, DEAD_LETTERS = "source_events", "source_items", "sink_dead_letters"
+"""Names of the tables a job reads and writes; a test may put others in their place."""
+
+_RECORD = """
+  `key` BYTES,
   `value` BYTES,
   `partition` INT METADATA VIRTUAL,
   `offset` BIGINT METADATA VIRTUAL,
   `arrived` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL"""
 
-# Only for the watermark: records are read and checked by the parser behind it. What has no legal
-# time is put at 1970, and what lies ahead of the clock too, so that one wrong record cannot close
-# the windows of all others.
-_EVENT_TIME = """
-  `time_ms` AS TRY_CAST(JSON_VALUE(CAST(`value` AS STRING), '$.event_time') AS BIGINT),
-  `ts` AS TO_TIMESTAMP_LTZ(CASE
-    WHEN TRY_CAST(JSON_VALUE(CAST(`value` AS STRING), '$.event_time') AS BIGINT)
-      BETWEEN 0 AND UNIX_TIMESTAMP() * 1000 + {future_ms}
-    THEN TRY_CAST(JSON_VALUE(CAST(`value` AS STRING), '$.event_time') AS BIGINT)
-    ELSE 0 END, 3),
-  WATERMARK FOR `ts` AS `ts` - INTERVAL '{disorder_s}' SECOND(10, 3)"""
+_TIME_MS = "TRY_CAST(JSON_VALUE(CAST(`value` AS STRING), '$.event_time') AS BIGINT)"
+
+ARRIVED_MS = "(UNIX_TIMESTAMP(CAST(`arrived` AS STRING)) * 1000 + 999)"
+"""When the broker took a record, to the end of the second: SQL offers no finer one as a number."""
+
+DEAD_LETTER_COLUMNS = """
+  `raw` BYTES, `topic` STRING, `partition` INT, `offset` BIGINT, `reason` STRING,
+  `seen_at` BIGINT"""
 
 
 def table_environment(
     env: StreamExecutionEnvironment, settings: Recommend
 ) -> StreamTableEnvironment:
-    """The Table API on an environment, with the job's parallelism and UTC."""
+    """The Table API on an environment, with the job's name and parallelism."""
     if settings.parallelism:
         env.set_parallelism(settings.parallelism)
     tables = StreamTableEnvironment.create(env)
     tables.get_config().set("table.local-time-zone", "UTC")
+    tables.get_config().set("pipeline.name", "headwater-recommend")
     return tables
+
+
+def interval(span_ms: int) -> str:
+    """A span of milliseconds in SQL."""
+    return f"INTERVAL '{span_ms / 1000:.3f}' SECOND(9, 3)"
+
+
+def time_column(settings: Recommend, undated: str) -> str:
+    """The column `ts` that windows go by.
+
+    In a replay it is the event time, read in the JVM inside the source so that each partition has
+    a watermark of its own. Only the watermark needs it: the record itself is read and checked by
+    the parser. A time ahead of the clock would close the windows of all other events, so it is
+    taken for `undated`, as is a record without a time.
+    """
+    if settings.clock == "live":
+        return "`ts` AS PROCTIME()"
+    latest = f"UNIX_TIMESTAMP() * 1000 + {settings.border.future_max_ms}"
+    legal = f"CASE WHEN {_TIME_MS} BETWEEN 0 AND {latest} THEN {_TIME_MS} ELSE {undated} END"
+    return f"`ts` AS TO_TIMESTAMP_LTZ({legal}, 3)"
+
+
+def kafka_sources(tables: StreamTableEnvironment, settings: Recommend) -> None:
+    """Create the tables of the two topics.
+
+    A catalogue comes in any order, so the items of a replay all count as on time: their watermark
+    stays a century behind until the topic's end. Each takes effect at its own time nevertheless,
+    for no window of the stages closes before the end of the items is reached.
+    """
+    century_ms = 100 * 365 * 86_400_000
+    for table, topic, undated, disorder_ms in (
+        (EVENTS, settings.kafka.events, "0", settings.disorder_ms + 1),
+        (ITEMS, settings.kafka.items, ARRIVED_MS, century_ms),
+    ):
+        columns = f"{_RECORD},\n  {time_column(settings, undated)}"
+        if settings.clock == "replay":
+            columns += f",\n  WATERMARK FOR `ts` AS `ts` - {interval(disorder_ms)}"
+        tables.execute_sql(
+            f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({_options(settings, topic)})"
+        )
+
+
+def _options(settings: Recommend, topic: str) -> str:
+    kafka = settings.kafka
+    options = {
+        "connector": "kafka",
+        "topic": topic,
+        **_client(kafka),
+        "properties.group.id": kafka.group,
+        "properties.max.partition.fetch.bytes": "16777216",
+        "scan.startup.mode": f"{kafka.start}-offset",
+        "key.format": "raw",
+        "key.fields": "key",
+        "value.format": "raw",
+        "value.fields-include": "EXCEPT_KEY",
+    }
+    if settings.clock == "replay":
+        options["scan.bounded.mode"] = "latest-offset"
+    return _sql_options(options)
+
+
+def _client(kafka: Kafka) -> dict[str, str]:
+    properties = {f"properties.{name}": value for name, value in kafka.properties.items()}
+    return {"properties.bootstrap.servers": kafka.bootstrap, **properties}
+
+
+def _sql_options(options: Mapping[str, str]) -> str:
+    return ", ".join(
+        "'{}' = '{}'".format(*(text.replace("'", "''") for text in option))
+        for option in options.items()
+    )
+
+
+def kafka_dead_letters(tables: StreamTableEnvironment, settings: Recommend) -> None:
+    """Create the table of the dead letters; the JSON format writes BYTES as base64."""
+    options = {
+        "connector": "kafka",
+        "topic": settings.kafka.dead_letters,
+        **_client(settings.kafka),
+        "properties.max.request.size": "16777216",
+        "properties.compression.type": "lz4",
+        "sink.delivery-guarantee": "at-least-once",
+        "format": "json",
+    }
+    tables.execute_sql(
+        f"CREATE TEMPORARY TABLE {DEAD_LETTERS} ({DEAD_LETTER_COLUMNS}) "
+        f"WITH ({_sql_options(options)})"
+    )
+
+
+class Flow:
+    """The stages of a job, and who feeds whom.
+
+    Every stage's output is one view with a column `channel`; `channel` gathers what all stages so
+    far have sent to one name.
+    """
+
+    def __init__(self, tables: StreamTableEnvironment, settings: Recommend, meaning: str) -> None:
+        self._tables = tables
+        self._settings = settings
+        self._meaning = meaning
+        self._outputs: list[tuple[str, frozenset[str]]] = []
+
+    def feed(self, view: str, channel: str) -> None:
+        """Add a view (channel, bucket, name, payload, ts) that no stage made: a parser's."""
+        self._outputs.append((view, frozenset({channel})))
+
+    def channel(self, name: str) -> str:
+        """SQL of the messages sent to a channel."""
+        return " UNION ALL ".join(
+            f"SELECT `bucket`, `name`, `payload`, `ts` FROM {view} WHERE `channel` = '{name}'"
+            for view, channels in self._outputs
+            if name in channels
+        )
+
+    def stage(
+        self, name: str, make: Callable[[], Stage[Any]], sends: Iterable[str], window_ms: int
+    ) -> None:
+        """Add a stage: micro-batches of its channel, through the keyed shell."""
+        batches = self._batches(name, window_ms)
+        shell = KeyedShell(
+            make, self._settings.buckets, self._meaning, self._settings.cache_entries
+        )
+        stream = (
+            self._tables.to_data_stream(batches)
+            .key_by(_bucket, key_type=Types.INT())
+            .process(shell, output_type=OUTPUT_TYPE)
+            .name(name)
+            .uid(name)
+        )
+        view = f"out_{name}"
+        self._tables.create_temporary_view(view, self._with_time(stream))
+        self._outputs.append((view, frozenset(sends)))
+
+    def _batches(self, name: str, window_ms: int) -> Table:
+        source = f"in_{name}"
+        self._tables.create_temporary_view(source, self._tables.sql_query(self.channel(name)))
+        time = "" if self._settings.clock == "live" else ", window_time"
+        return self._tables.sql_query(
+            f"SELECT `bucket`, ARRAY_JOIN(ARRAY_AGG(`payload`), ',') AS `payload`{time} "
+            f"FROM TABLE(TUMBLE(TABLE {source}, DESCRIPTOR(`ts`), {interval(window_ms)})) "
+            f"GROUP BY `bucket`, window_start, window_end{time}"
+        )
+
+    def coalesced(self, channel: str, window_ms: int) -> str:
+        """SQL of the newest message a name and window of a channel."""
+        source = f"in_{channel}"
+        self._tables.create_temporary_view(source, self._tables.sql_query(self.channel(channel)))
+        return (
+            "SELECT LAST_VALUE(`payload`) AS `payload` "
+            f"FROM TABLE(TUMBLE(TABLE {source}, DESCRIPTOR(`ts`), {interval(window_ms)})) "
+            "GROUP BY `name`, window_start, window_end"
+        )
+
+    def _with_time(self, stream: DataStream) -> Table:
+        schema = Schema.new_builder()
+        if self._settings.clock == "live":
+            schema = schema.column_by_expression("ts", "PROCTIME()")
+        else:
+            schema = schema.column_by_metadata("ts", "TIMESTAMP_LTZ(3)", "rowtime").watermark(
+                "ts", "SOURCE_WATERMARK()"
+            )
+        return self._tables.from_data_stream(stream, schema.build())
+
+
+def _bucket(row: Any) -> int:
+    return int(row[0])

@@ -87,8 +87,8 @@ class Admission:
     state_type = AdmissionState
 
     @staticmethod
-    def order(event: Event) -> tuple[int, int, str]:
-        return 1, event.event_time, event.event_id
+    def order(message: Event) -> tuple[int, int, str]:
+        return 1, message.event_time, message.event_id
 
     def __init__(self, settings: AdmissionSettings, strengths: Strengths) -> None:
         self._settings = settings

@@ -70,14 +70,18 @@ class Stage(Protocol[M_contra]):
     Attributes:
         name: Also the name of the channel that feeds it, and the head of its state names.
         codecs: One codec a table.
-        inputs: Union of the message types it reads.
-        state_type: Dataclass of the tables, with a field for each codec.
     """
 
     name: str
     codecs: Mapping[str, Codec[Any]]
-    inputs: Any
-    state_type: Callable[..., Any]
+
+    @property
+    def inputs(self) -> Any:
+        """Union of the message types it reads."""
+
+    @property
+    def state_type(self) -> Callable[..., Any]:
+        """Dataclass of the tables, with a field for each codec."""
 
     def order(self, message: Any) -> tuple[int, int, str]:
         """Sort key of a batch."""

@@ -1,0 +1,179 @@
+"""The job `recommend`: events and items in, lists with their reasons out.
+
+    events ─ parse ─► admission ─► figures ─► history ─► neighbours ─► ranking ─► Cassandra
+    items ── parse ──────────────────┘  └────► popular ─────────────────┘
+    what is refused ─► dead letters
+
+Submit it with `flink run -py jobs/recommend.py --config headwater.toml --set clock=replay`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.table import StatementSet, StreamTableEnvironment
+
+from jobs import settings as configuration
+from jobs.settings import Recommend
+from jobs.wiring import (
+    ARRIVED_MS,
+    DEAD_LETTERS,
+    EVENTS,
+    ITEMS,
+    Flow,
+    kafka_dead_letters,
+    kafka_sources,
+    table_environment,
+)
+from operators.admission import Admission
+from operators.errors import HeadwaterError
+from operators.figures import Figures
+from operators.flink.cassandra import SinkSettings, rows_writer
+from operators.flink.parsing import events_parser, items_parser
+from operators.history import History
+from operators.neighbours import Neighbours
+from operators.popular import Popular
+from operators.ranking import Ranking
+from operators.rows import RowSettings
+
+
+def build(tables: StreamTableEnvironment, settings: Recommend) -> StatementSet:
+    """Wire the job between the tables `EVENTS`, `ITEMS` and `DEAD_LETTERS` and the rows' writer.
+
+    The tables and the function `write_rows` have to exist: `main` makes them of Kafka and
+    Cassandra, a test of files.
+    """
+    flow = Flow(tables, settings, configuration.meaning(settings))
+    _parse(tables, settings, flow)
+    _stages(settings, flow)
+    statements = tables.create_statement_set()
+    for source, topic in ((EVENTS, settings.kafka.events), (ITEMS, settings.kafka.items)):
+        statements.add_insert_sql(_dead_letters(source, topic, settings))
+    tables.execute_sql("CREATE TEMPORARY TABLE written (ok BOOLEAN) WITH ('connector'='blackhole')")
+    statements.add_insert_sql(
+        f"INSERT INTO written SELECT write_rows(`payload`) FROM ({_rows(settings, flow)})"
+    )
+    return statements
+
+
+def _parse(tables: StreamTableEnvironment, settings: Recommend, flow: Flow) -> None:
+    """Views `parsed_*` of all records, `accepted_*` of those that go on."""
+    border, buckets = settings.border, settings.buckets
+    parse_events = events_parser(border, buckets, settings.late_ms)
+    tables.create_temporary_function("parse_events", parse_events)
+    tables.create_temporary_function("parse_items", items_parser(border, buckets))
+    calls = {
+        EVENTS: ("admission", "parse_events(`value`)"),
+        ITEMS: ("figures", f"parse_items(`key`, `value`, {ARRIVED_MS})"),
+    }
+    for source, (channel, call) in calls.items():
+        tables.execute_sql(
+            f"CREATE TEMPORARY VIEW parsed_{source} AS SELECT `value`, `partition`, `offset`, "
+            f"`arrived`, `ts`, {call} AS parsed FROM {source}"
+        )
+        late = "" if settings.clock == "live" else f" AND NOT ({LATE})"
+        tables.execute_sql(
+            f"CREATE TEMPORARY VIEW accepted_{source} AS SELECT '{channel}' AS `channel`, "
+            f"parsed.bucket AS `bucket`, '' AS `name`, parsed.payload AS `payload`, `ts` "
+            f"FROM parsed_{source} WHERE parsed.reason IS NULL{late}"
+        )
+        flow.feed(f"accepted_{source}", channel)
+
+
+LATE = "CURRENT_WATERMARK(`ts`) IS NOT NULL AND `ts` <= CURRENT_WATERMARK(`ts`)"
+"""In a replay: whether windows up to the record's time may have been closed already."""
+
+
+def _stages(settings: Recommend, flow: Flow) -> None:
+    batch_ms = settings.batch_ms
+    popular_ms = max(batch_ms, settings.popular_ms)
+    rows_max = settings.ranking.candidates_max
+    flow.stage(
+        "admission", partial(Admission, settings.admission, settings.strengths),
+        sends=("figures", "history", "ranking"), window_ms=batch_ms,
+    )  # fmt: skip
+    flow.stage(
+        "figures", partial(Figures, settings.figures),
+        sends=("history", "popular", "ranking", "rows"), window_ms=batch_ms,
+    )  # fmt: skip
+    flow.stage(
+        "popular", partial(Popular, settings.popular, settings.weights, rows_max),
+        sends=("ranking", "rows"), window_ms=popular_ms,
+    )  # fmt: skip
+    flow.stage(
+        "history", partial(History, settings.history), sends=("neighbours",), window_ms=batch_ms
+    )
+    flow.stage(
+        "neighbours", partial(Neighbours, settings.neighbours),
+        sends=("ranking", "similar"), window_ms=batch_ms,
+    )  # fmt: skip
+    flow.stage(
+        "ranking", partial(Ranking, settings.ranking, settings.weights),
+        sends=("rows", "profile"), window_ms=batch_ms,
+    )  # fmt: skip
+
+
+def _rows(settings: Recommend, flow: Flow) -> str:
+    coalesce_ms = max(settings.batch_ms, settings.coalesce_ms)
+    return " UNION ALL ".join(
+        [
+            f"SELECT `payload` FROM ({flow.channel('rows')})",
+            flow.coalesced("similar", coalesce_ms),
+            flow.coalesced("profile", coalesce_ms),
+        ]
+    )
+
+
+def _dead_letters(source: str, topic: str, settings: Recommend) -> str:
+    late = "the event is late: its time lies before the watermark, windows up to it are closed"
+    reason, refused = "parsed.reason", "parsed.reason IS NOT NULL"
+    if settings.clock == "replay":
+        reason = f"COALESCE(parsed.reason, '{late}')"
+        refused = f"{refused} OR ({LATE})"
+    return (
+        f"INSERT INTO {DEAD_LETTERS} SELECT `value`, '{topic}', `partition`, `offset`, {reason}, "
+        f"{ARRIVED_MS} FROM parsed_{source} WHERE {refused}"
+    )
+
+
+def sink_settings(settings: Recommend) -> SinkSettings:
+    """Settings of the rows' writer, with the password of the environment."""
+    cassandra = settings.cassandra
+    return SinkSettings(
+        hosts=cassandra.hosts, port=cassandra.port, datacenter=cassandra.datacenter,
+        keyspace=cassandra.keyspace, user=cassandra.user,
+        password=configuration.from_environment(configuration.CASSANDRA_PASSWORD),
+        consistency=cassandra.consistency, concurrency=cassandra.concurrency,
+        timeout_s=cassandra.timeout_s, attempts=cassandra.attempts,
+        rows=RowSettings(
+            surface=cassandra.surface, model=settings.weights.model, variant=cassandra.variant,
+            ttl_s=cassandra.ttl_s,
+        ),
+    )  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the settings, print them, submit the job."""
+    parser = argparse.ArgumentParser(description="Headwater's recommend job")
+    parser.add_argument("--config", type=Path, help="settings file, table [recommend]")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args(argv)
+    try:
+        settings = configuration.load(Recommend, arguments.config, arguments.set)
+    except HeadwaterError as error:
+        sys.exit(str(error))
+    sys.stdout.write(f"effective settings of recommend:\n{configuration.effective(settings)}\n")
+    tables = table_environment(StreamExecutionEnvironment.get_execution_environment(), settings)
+    kafka_sources(tables, settings)
+    kafka_dead_letters(tables, settings)
+    tables.create_temporary_function("write_rows", rows_writer(sink_settings(settings)))
+    result = build(tables, settings).execute()
+    client = result.get_job_client()
+    sys.stdout.write(f"job {client.get_job_id() if client else 'submitted'}\n")
+
+
+if __name__ == "__main__":
+    main()
