@@ -53,9 +53,8 @@ def build(tables: StreamTableEnvironment, settings: Recommend) -> StatementSet:
     for source, topic in ((EVENTS, settings.kafka.events), (ITEMS, settings.kafka.items)):
         statements.add_insert_sql(_dead_letters(source, topic, settings))
     tables.execute_sql("CREATE TEMPORARY TABLE written (ok BOOLEAN) WITH ('connector'='blackhole')")
-    statements.add_insert_sql(
-        f"INSERT INTO written SELECT write_rows(`payload`) FROM ({_rows(settings, flow)})"
-    )
+    flow.shared("result_rows", _rows(settings, flow), dated=False)
+    statements.add_insert_sql("INSERT INTO written SELECT write_rows(`payload`) FROM result_rows")
     return statements
 
 
@@ -70,15 +69,19 @@ def _parse(tables: StreamTableEnvironment, settings: Recommend, flow: Flow) -> N
         ITEMS: ("figures", f"parse_items(`key`, `value`, {ARRIVED_MS})"),
     }
     for source, (channel, call) in calls.items():
-        tables.execute_sql(
-            f"CREATE TEMPORARY VIEW parsed_{source} AS SELECT `value`, `partition`, `offset`, "
-            f"`arrived`, `ts`, {call} AS parsed FROM {source}"
+        time = "" if settings.clock == "live" else ", `ts`"
+        flow.shared(
+            f"parsed_{source}",
+            "SELECT `value`, `partition`, `offset`, `seen_at`, parsed.reason AS `reason`, "
+            f"parsed.bucket AS `bucket`, parsed.payload AS `payload`{time} FROM (SELECT `value`, "
+            f"`partition`, `offset`, {ARRIVED_MS} AS `seen_at`{time}, {call} AS parsed "
+            f"FROM {source})",
         )
         late = "" if settings.clock == "live" else f" AND NOT ({LATE})"
         tables.execute_sql(
             f"CREATE TEMPORARY VIEW accepted_{source} AS SELECT '{channel}' AS `channel`, "
-            f"parsed.bucket AS `bucket`, '' AS `name`, parsed.payload AS `payload`, `ts` "
-            f"FROM parsed_{source} WHERE parsed.reason IS NULL{late}"
+            f"`bucket`, '' AS `name`, `payload`, `ts` FROM parsed_{source} "
+            f"WHERE `reason` IS NULL{late}"
         )
         flow.feed(f"accepted_{source}", channel)
 
@@ -129,13 +132,13 @@ def _rows(settings: Recommend, flow: Flow) -> str:
 
 def _dead_letters(source: str, topic: str, settings: Recommend) -> str:
     late = "the event is late: its time lies before the watermark, windows up to it are closed"
-    reason, refused = "parsed.reason", "parsed.reason IS NOT NULL"
+    reason, refused = "`reason`", "`reason` IS NOT NULL"
     if settings.clock == "replay":
-        reason = f"COALESCE(parsed.reason, '{late}')"
+        reason = f"COALESCE(`reason`, '{late}')"
         refused = f"{refused} OR ({LATE})"
     return (
         f"INSERT INTO {DEAD_LETTERS} SELECT `value`, '{topic}', `partition`, `offset`, {reason}, "
-        f"{ARRIVED_MS} FROM parsed_{source} WHERE {refused}"
+        f"`seen_at` FROM parsed_{source} WHERE {refused}"
     )
 
 

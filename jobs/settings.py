@@ -69,7 +69,7 @@ class Cassandra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ttl_s: After how long a row that is not renewed disappears.
     """
 
-    hosts: list[str] = ["127.0.0.1"]
+    hosts: list[str] = field(default_factory=lambda: ["127.0.0.1"])
     port: int = 9042
     datacenter: str = "datacenter1"
     keyspace: str = "headwater"

@@ -201,6 +201,18 @@ class Flow:
             "GROUP BY `name`, window_start, window_end"
         )
 
+    def shared(self, view: str, query: str, *, dated: bool = True) -> None:
+        """Make a query a view that is computed once, whoever reads it.
+
+        The planner does not look through a DataStream: without one, each reader of a view would
+        get a copy of all before it, down to a second consumer of the topic.
+        """
+        stream = self._tables.to_data_stream(self._tables.sql_query(query))
+        if dated:
+            self._tables.create_temporary_view(view, self._with_time(stream))
+        else:
+            self._tables.create_temporary_view(view, self._tables.from_data_stream(stream))
+
     def _with_time(self, stream: DataStream) -> Table:
         schema = Schema.new_builder()
         if self._settings.clock == "live":
