@@ -71,14 +71,18 @@ class Usage(NamedTuple):
 
 
 def read_stat(pid: int) -> Stat | None:
-    """State of one process; ``None`` if there is none, or only its remains."""
+    """State of one process; ``None`` if there is none, or only its remains.
+
+    A killed JVM's first thread is gone while the others still hold its ports: it counts until the
+    last of them has ended.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The command's name, in brackets, may itself hold brackets and blanks: cut after the last.
     field = text[text.rindex(")") + 2 :].split()
-    if field[0] in "ZX":
+    if field[0] in "ZX" and int(field[17]) <= 1:
         return None
     return Stat(
         pid=pid,

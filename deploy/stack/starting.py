@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -33,6 +34,7 @@ class Starter(NamedTuple):
     cancelled: threading.Event
 
     def kafka(self) -> None:
+        """Kafka, then the topics of the wire contract."""
         launch = services.kafka(self.settings, self.layout, self.tools)
         record = self._running(launch)
         if record is None:
@@ -49,6 +51,11 @@ class Starter(NamedTuple):
         )
 
     def cassandra(self) -> None:
+        """Cassandra, then the tables of the wire contract.
+
+        Raises:
+            ServiceError: It did not start, or the vectors have another length than the settings.
+        """
         launch = services.cassandra(self.settings, self.layout, self.tools)
         record = self._running(launch)
         if record is None:
@@ -69,6 +76,12 @@ class Starter(NamedTuple):
         self.report(CASSANDRA, f"ready on {address}, keyspace {keyspace}", done=True)
 
     def flink(self, names: Sequence[str], config: str) -> None:
+        """The named Flink processes at once, then waits until each is known to the JobManager.
+
+        Args:
+            names: ``jobmanager`` and ``taskmanager-N``.
+            config: Fingerprint of the configuration they read.
+        """
         started: list[Record] = []
         for name in names:
             launch = services.flink_process(name, config, self.settings, self.layout, self.tools)
@@ -78,7 +91,7 @@ class Starter(NamedTuple):
                 record = self._start(launch)
             started.append(record)
         for record in started:
-            self._wait(lambda record=record: readiness.answers(record, self.settings), record)  # type: ignore[misc]
+            self._wait(partial(readiness.answers, record, self.settings), record)
             where = f" on {self.settings.flink_rest_url}" if record.service == JOBMANAGER else ""
             self.report(record.service, f"ready{where}", done=True)
 

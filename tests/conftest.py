@@ -1,0 +1,81 @@
+"""Fixtures for tests that need the real Kafka, Cassandra and Flink."""
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.stack import Stack, StackSettings
+from deploy.stack.ports import is_free
+from deploy.stack.processes import read_stat
+from deploy.stack.settings import MAX_TASKMANAGERS
+
+PROJECT = Path(__file__).parent.parent
+CACHE = PROJECT / ".headwater" / "cache"
+HOMES = PROJECT / ".headwater" / "test"
+OWNER = "owner.json"
+
+
+def free_ports() -> dict[str, int]:
+    """Settings that put a whole stack on ports nobody listens on."""
+    names = ["kafka_port", "kafka_controller_port", "cassandra_port", "cassandra_storage_port"]
+    names += ["flink_rest_port", "flink_rpc_port", "flink_metrics_port"]
+    # Below the range from which the system takes ports for outgoing connections.
+    for base in random.sample(range(20000, 32000, 40), 100):
+        if all(is_free(base + step) for step in range(len(names) + MAX_TASKMANAGERS + 1)):
+            return {name: base + step for step, name in enumerate(names)}
+    pytest.fail("no forty free ports in a row between 20000 and 32000")
+
+
+def sweep() -> None:
+    """Takes down the stacks of test runs that were killed before they could do it."""
+    for home in HOMES.glob("*"):
+        try:
+            owner = json.loads((home / OWNER).read_text())
+        except (OSError, ValueError):
+            owner = {"pid": -1, "start_ticks": -1}
+        stat = read_stat(owner["pid"])
+        if stat is None or stat.start_ticks != owner["start_ticks"]:
+            Stack(StackSettings(home=str(home))).down(wipe=True)
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def make_home() -> Path:
+    """A new home folder that says which process it belongs to."""
+    me = read_stat(os.getpid())
+    assert me is not None
+    number = len(list(HOMES.glob(f"{me.pid}-*")))
+    home = HOMES / f"{me.pid}-{number}"
+    home.mkdir(parents=True)
+    (home / OWNER).write_text(json.dumps({"pid": me.pid, "start_ticks": me.start_ticks}))
+    return home
+
+
+@pytest.fixture(scope="session")
+def new_stack() -> Iterator[Callable[..., Stack]]:
+    """Makes stacks, not started, on free ports in homes of their own; all are down at the end."""
+    sweep()
+    made: list[Stack] = []
+
+    def make(**settings: object) -> Stack:
+        home = make_home()
+        values = {"home": str(home), "cache": str(CACHE), **free_ports(), **settings}
+        made.append(Stack(StackSettings(**values)))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        stack.down(wipe=True)
+        shutil.rmtree(stack.layout.home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack(new_stack: Callable[..., Stack]) -> Stack:
+    """The running stack that all tests of a session share: Kafka, Cassandra, one TaskManager."""
+    shared = new_stack()
+    shared.up()
+    return shared

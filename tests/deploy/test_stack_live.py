@@ -1,0 +1,303 @@
+"""The stack on the real Kafka, Cassandra and Flink."""
+
+import base64
+import json
+import os
+import random
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.stack import Stack, processes, readiness, schema, topics
+from deploy.stack.errors import ServiceError
+from deploy.stack.processes import Stat
+
+pytestmark = pytest.mark.stack
+
+TEN_MB = 10 * 2**20
+EVERYTHING = ["kafka", "cassandra", "jobmanager", "taskmanager-1"]
+
+
+def pids(stack: Stack) -> dict[str, int]:
+    return {use.service: use.pid for use in stack.processes()}
+
+
+def all_members(stack: Stack) -> list[Stat]:
+    records = processes.load(stack.layout.run).values()
+    return [stat for record in records for stat in processes.members(record)]
+
+
+def topic_names(stack: Stack) -> set[str]:
+    from confluent_kafka.admin import AdminClient
+
+    found = AdminClient({"bootstrap.servers": stack.kafka_bootstrap}).list_topics(timeout=10)
+    return set(found.topics)
+
+
+def table_names(session: Any) -> set[str]:
+    rows = session.execute(
+        "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'headwater'"
+    )
+    return {row.table_name for row in rows}
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def session(stack: Stack) -> Iterator[Any]:
+    with schema.connected(stack.cassandra_hosts, stack.cassandra_port) as connected:
+        yield connected
+
+
+def test_a_stack_lives_through_up_kill_up_and_down(new_stack: Callable[..., Stack]) -> None:
+    stack = new_stack(event_partitions=2)
+    assert stack.up() == EVERYTHING
+    assert {topic.name for topic in topics.read_topics()} <= topic_names(stack)
+    with schema.connected(stack.cassandra_hosts, stack.cassandra_port) as session:
+        assert len(table_names(session)) == 5
+        session.execute(
+            "INSERT INTO headwater.trending (tenant, segment) VALUES ('default', 'all')"
+        )
+    before = pids(stack)
+
+    assert stack.up() == []
+    assert pids(stack) == before
+
+    stack.kill("cassandra")
+    stack.kill("jobmanager")
+    assert stack.up() == ["cassandra", "jobmanager"]
+    after = pids(stack)
+    assert {name for name in after if after[name] != before[name]} == {"cassandra", "jobmanager"}
+    with schema.connected(stack.cassandra_hosts, stack.cassandra_port) as session:
+        assert session.execute("SELECT * FROM headwater.trending").one().segment == "all"
+
+    running = all_members(stack)
+    assert len(running) >= len(EVERYTHING)
+    assert sorted(stack.down()) == sorted(EVERYTHING)
+    assert [stat for stat in running if processes.read_stat(stat.pid)] == []
+    assert {one.state for one in stack.status()} == {"stopped"}
+    assert not stack.layout.tmp.exists()
+
+
+def test_everything_but_the_metrics_listens_on_the_loopback_alone(stack: Stack) -> None:
+    ours = {stat.pid for stat in all_members(stack)}
+    open_to_all = set()
+    for pid in ours:
+        held = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+        for table in ("tcp", "tcp6"):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                field = line.split()
+                address, _, port = field[1].rpartition(":")
+                loopback = address.endswith("0100007F") or address == "0" * 24 + "01000000"
+                if field[3] == "0A" and f"socket:[{field[9]}]" in held and not loopback:
+                    open_to_all.add(int(port, 16))
+    assert open_to_all <= {stack.settings.metrics_port(name) for name in pids(stack)}
+
+
+def test_metrics_are_served_where_the_settings_say(stack: Stack) -> None:
+    from urllib.request import urlopen
+
+    for name in ("jobmanager", "taskmanager-1"):
+        with urlopen(f"http://127.0.0.1:{stack.settings.metrics_port(name)}/metrics") as answer:
+            assert f"flink_{name.partition('-')[0]}_" in answer.read().decode()
+
+
+def test_topics_have_the_settings_of_the_file_and_are_put_right_again(stack: Stack) -> None:
+    from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+    def limit() -> str:
+        admin = AdminClient({"bootstrap.servers": stack.kafka_bootstrap})
+        resource = ConfigResource(ResourceType.TOPIC, "headwater.dead-letters")
+        (future,) = admin.describe_configs([resource]).values()
+        return future.result(20)["max.message.bytes"].value
+
+    wanted = topics.read_topics()
+    assert limit() == "16777216"
+    smaller = [
+        topic._replace(config={"max.message.bytes": "1000"})
+        for topic in wanted
+        if topic.name == "headwater.dead-letters"
+    ]
+    assert topics.apply_topics(stack.kafka_bootstrap, smaller) == []
+    assert limit() == "1000"
+    warned: list[str] = []
+    other = [wanted[0]._replace(partitions=9), *wanted[1:]]
+    assert topics.apply_topics(stack.kafka_bootstrap, other, warn=warned.append) == []
+    assert limit() == "16777216"
+    assert "headwater.events has 4 partitions, topics.toml says 9" in warned[0]
+
+
+def test_a_topic_that_kafka_refuses_is_named(stack: Stack) -> None:
+    bad = topics.Topic("headwater.bad", 1, {"cleanup.policy": "perhaps"})
+    with pytest.raises(ServiceError, match=r"topic headwater\.bad.*perhaps"):
+        topics.apply_topics(stack.kafka_bootstrap, [bad])
+    assert "headwater.bad" not in topic_names(stack)
+
+
+def test_a_record_of_ten_megabytes_arrives_and_fits_as_a_dead_letter(stack: Stack) -> None:
+    from confluent_kafka import Producer
+
+    raw = random.Random(1).randbytes(TEN_MB)
+    letter = json.dumps({"raw": base64.b64encode(raw).decode(), "reason": "too large"}).encode()
+    errors: list[Any] = []
+    producer = Producer(
+        {"bootstrap.servers": stack.kafka_bootstrap, "message.max.bytes": 16 * 2**20}
+    )
+    for topic, value in (
+        ("headwater.events", raw),
+        ("headwater.items", raw),
+        ("headwater.dead-letters", letter),
+    ):
+        producer.produce(topic, value, key=b"k", on_delivery=lambda e, _: e and errors.append(e))
+    assert producer.flush(60) == 0
+    assert errors == []
+
+
+def test_the_schema_may_be_applied_again_and_refusals_are_quoted(session: Any) -> None:
+    before = table_names(session)
+    schema.apply_schema(session, schema.read_statements())
+    assert table_names(session) == before
+    assert before == {"recommendations", "similar_items", "trending", "profiles", "item_features"}
+    with pytest.raises(ServiceError, match="Cassandra refused `CREATE NOTHING`"):
+        schema.apply_schema(session, ["CREATE NOTHING"])
+
+
+def test_the_schema_takes_other_names_and_lengths(session: Any) -> None:
+    schema.apply_schema(session, schema.read_statements("other", 8))
+    assert schema.vector_dimensions(session, "other") == 8
+    assert schema.vector_dimensions(session, "headwater") == 384
+    assert schema.vector_dimensions(session, "nowhere") is None
+    session.execute("DROP KEYSPACE other")
+
+
+def test_a_stack_with_other_vectors_than_its_table_is_refused(stack: Stack) -> None:
+    import msgspec
+
+    other = Stack(msgspec.structs.replace(stack.settings, vector_dimensions=768))
+    with pytest.raises(ServiceError, match=r"vectors of 384 numbers.*vector_dimensions is 768"):
+        other.up()
+
+
+def test_the_newest_event_wins_whatever_the_order_of_writes(session: Any) -> None:
+    insert = session.prepare(
+        "INSERT INTO headwater.recommendations (tenant, user_id, surface, items, generation)"
+        " VALUES ('default', 'u1', 'home', ?, ?) USING TIMESTAMP ? AND TTL 60"
+    )
+    item = ("i1", 1.5, 0.5, "co_occurrence", "i0", "since you read i0", 0.25)
+    session.execute(insert, ([item], 2, 2_000_000))
+    session.execute(insert, ([], 1, 1_000_000))
+    row = session.execute("SELECT items, generation FROM headwater.recommendations").one()
+    assert row.generation == 2
+    assert tuple(row.items[0]) == item
+
+
+def test_vectors_written_all_at_once_are_all_found(session: Any) -> None:
+    from cassandra.concurrent import execute_concurrent_with_args
+
+    rng = random.Random(7)
+    vectors = {f"i{n}": [rng.gauss(0, 1) for _ in range(384)] for n in range(300)}
+    insert = session.prepare(
+        "INSERT INTO headwater.item_features (tenant, item_id, vector) VALUES ('ann', ?, ?)"
+    )
+    results = execute_concurrent_with_args(session, insert, list(vectors.items()), concurrency=64)
+    assert all(result.success for result in results)
+    nearest = session.prepare(
+        "SELECT item_id FROM headwater.item_features ORDER BY vector ANN OF ? LIMIT 1"
+    )
+    found = {name: session.execute(nearest, (v,)).one().item_id for name, v in vectors.items()}
+    assert {name: name for name in vectors} == found
+
+
+class Probe:
+    """Feeds the counting job and reads its totals."""
+
+    def __init__(self, stack: Stack, source: str, sink: str) -> None:
+        from confluent_kafka import Consumer, Producer
+
+        self.source, self.sink, self.sent = source, sink, 0
+        self.producer = Producer({"bootstrap.servers": stack.kafka_bootstrap})
+        self.consumer = Consumer(
+            {
+                "bootstrap.servers": stack.kafka_bootstrap,
+                "group.id": sink,
+                "auto.offset.reset": "earliest",
+            }
+        )
+        self.consumer.subscribe([sink])
+        self.totals: dict[str, int] = {}
+
+    def send(self, count: int) -> None:
+        for number in range(count):
+            self.producer.produce(self.source, json.dumps({"user_id": f"u{number % 10}"}))
+        assert self.producer.flush(30) == 0
+        self.sent += count
+
+    def complete(self) -> bool:
+        message = self.consumer.poll(0.2)
+        if message is not None and message.error() is None:
+            row = json.loads(message.value())
+            self.totals[row["user_id"]] = max(self.totals.get(row["user_id"], 0), row["total"])
+        return sum(self.totals.values()) >= self.sent
+
+
+@pytest.fixture
+def probe(stack: Stack) -> Iterator[Probe]:
+    names = [f"probe-{os.getpid()}-{end}" for end in ("in", "out")]
+    topics.apply_topics(stack.kafka_bootstrap, [topics.Topic(name, 1, {}) for name in names])
+    made = Probe(stack, *names)
+    yield made
+    made.consumer.close()
+
+
+def flink(stack: Stack, *arguments: str) -> str:
+    told = subprocess.run(
+        [str(stack.flink_home / "bin" / "flink"), *arguments],
+        env=stack.flink_env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    return told.stdout
+
+
+def checkpoints(stack: Stack, job: str) -> int:
+    answer = readiness.get_json(f"{stack.flink_rest_url}/jobs/{job}/checkpoints")
+    return answer["counts"]["completed"] if answer else 0
+
+
+def test_a_job_counts_exactly_through_the_loss_of_its_taskmanager(
+    stack: Stack, probe: Probe
+) -> None:
+    stack.ensure_taskmanagers(2)
+    job_file = str(Path(__file__).with_name("count_job.py"))
+    arguments = ["-d", "-py", job_file, stack.kafka_bootstrap, probe.source, probe.sink]
+    job = re.search(r"JobID (\w{32})", flink(stack, "run", *arguments))
+    assert job is not None
+    probe.send(1000)
+    wait_for(probe.complete, "the first totals")
+    wait_for(lambda: checkpoints(stack, job[1]) > 0, "a checkpoint")
+    usage = {use.service: use for use in stack.processes()}
+    victim = max(usage, key=lambda name: usage[name].workers)
+    assert usage[victim].workers > 0, "the pandas function has no process of its own"
+
+    record = processes.load(stack.layout.run)[victim]
+    stack.kill(victim, with_workers=False)
+    probe.send(1000)
+    wait_for(probe.complete, "the totals after the loss")
+    assert probe.totals == {f"u{number}": 200 for number in range(10)}
+
+    assert stack.up() == [victim]
+    assert processes.members(record) == []
+    flink(stack, "cancel", job[1])
+    assert list(stack.layout.checkpoints.glob(f"{job[1]}/chk-*/_metadata")) != []
