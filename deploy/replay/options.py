@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from deploy.replay.report import SourceError
-from operators.events import Action
+from operators.events import Action, Item
 
 Format = Literal["movielens", "amazon", "taobao", "netflix", "yoochoose", "csv", "jsonl"]
 TimeUnit = Literal["s", "ms", "us", "iso"]
@@ -67,7 +67,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     format: Format | None = None
-    tenant: Annotated[str, Meta(min_length=1)] = "default"
+    tenant: str = "default"
     strict: bool = False
     stars_max: float = 5.0
     tags: bool = False
@@ -85,6 +85,10 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _check_fields(self.map, (*EVENT_FIELDS, *ITEM_FIELDS))
         _check_delimiter(self.delimiter)
+        # Every record has the tenant: better refused here than as often as there are rows.
+        msgspec.convert(
+            {"item_id": "-", "title": "-", "event_time": 0, "tenant": self.tenant}, Item
+        )
         try:
             codecs.lookup(self.encoding)
         except LookupError as error:

@@ -1,9 +1,12 @@
 """Typed records to Kafka: keys, times, back-pressure, and a count of what did not arrive."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import msgspec
+from confluent_kafka import KafkaException
+from confluent_kafka import Producer as KafkaClient
 
 from deploy.errors import HeadwaterError
 from operators.events import Event, Item, subject_of
@@ -22,6 +25,8 @@ _SETTINGS = {
     "compression.type": "lz4",
     "linger.ms": 20,
     "message.timeout.ms": 60_000,
+    # The client's own limit is below the contract's, and counts before compression.
+    "message.max.bytes": 2_000_000,
     # A callback for every record would cost more than the record.
     "delivery.report.only.error": True,
     # What goes wrong is told by the delivery reports and by `connect`.
@@ -36,7 +41,15 @@ class KafkaUnreachableError(HeadwaterError):
 class Client(Protocol):
     """What is used of `confluent_kafka.Producer`."""
 
-    def produce(self, topic: str, **record: Any) -> None:
+    def produce(
+        self,
+        topic: str,
+        *,
+        value: bytes,
+        key: bytes | None,
+        timestamp: int,
+        on_delivery: Callable[[Any, Any], None],
+    ) -> None:
         """Queue a record; BufferError if the queue is full."""
 
     def poll(self, timeout: float) -> int:
@@ -52,9 +65,7 @@ def connect(bootstrap: str) -> Client:
     Raises:
         KafkaUnreachableError: If no broker answers within ten seconds, or a topic is missing.
     """
-    from confluent_kafka import KafkaException, Producer
-
-    client = Producer({"bootstrap.servers": bootstrap, **_SETTINGS})
+    client = KafkaClient({"bootstrap.servers": bootstrap, **_SETTINGS})
     try:
         topics = client.list_topics(timeout=_CONNECT_TIMEOUT_S).topics
     except KafkaException as error:
@@ -142,6 +153,9 @@ class Producer:
                 break
             except BufferError:
                 self._client.poll(0.1)
+            except KafkaException as error:
+                self._fail(1, str(error))
+                break
         self.sent += 1
         if self.sent % _POLL_EVERY == 0:
             self._client.poll(0)

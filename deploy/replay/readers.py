@@ -50,6 +50,14 @@ class Source:
         self.name, self.report = report.name, report
         self._table, self._catalogue, self._ids, self._tenant = table, catalogue, ids, tenant
 
+    def count(self, limit: int | None = None) -> int:
+        """Give the number of events that `records` gives."""
+        return len(self._table) if limit is None else min(limit, len(self._table))
+
+    def last_ms(self, limit: int | None = None) -> int:
+        """Give the time of the last event that `records` gives, of the first if there is none."""
+        return self._table.time_at(max(0, self.count(limit) - 1))
+
     def records(self, limit: int | None = None, shift_ms: int = 0) -> Iterator[Interaction | Item]:
         """Give items and events by time, the same on every call.
 

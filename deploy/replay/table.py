@@ -111,6 +111,10 @@ class Table:
         """Whether the files had the rows in the order of their times."""
         return self._order is None
 
+    def time_at(self, place: int) -> int:
+        """Give the time of the event at a place of the sorted order."""
+        return int(self.times[place if self._order is None else self._order[place]])
+
     def touched(self) -> NDArray[np.bool_]:
         """Tell of each item whether an event names it; shape (items,)."""
         touched = np.zeros(len(self.items.words()), bool)
