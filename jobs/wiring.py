@@ -40,7 +40,12 @@ DEAD_LETTER_COLUMNS = """
 def table_environment(
     env: StreamExecutionEnvironment, settings: Recommend
 ) -> StreamTableEnvironment:
-    """The Table API on an environment, with the job's name and parallelism."""
+    """The Table API on an environment, with the job's name and parallelism.
+
+    An event crosses some ten exchanges; Flink's default of holding a buffer for up to 100 ms at
+    each of them would take longer than all the work.
+    """
+    env.set_buffer_timeout(settings.buffer_timeout_ms)
     if settings.parallelism:
         env.set_parallelism(settings.parallelism)
     tables = StreamTableEnvironment.create(env)
