@@ -192,16 +192,19 @@ def _remember_item(state: AdmissionState, user: User, owner: str, item: str) -> 
 
 
 def _erase(state: AdmissionState, user: User, event: Erase) -> list[Out]:
-    """Take back all the user added; of the user stays when the erasure was asked for."""
+    """Take back all the user added; of the user stays when the erasure was asked for.
+
+    Each message gets an id of its own: a batch has one order only if no two sort alike.
+    """
     owner = scoped(event.tenant, event.user_id)
-    outs = []
+    outs: list[Out] = []
     for number in range(-(-user.items // TOUCHED_CHUNK)):
         chunk = pair_key(owner, str(number))
         for item in state.touched.get(chunk) or []:
             seen = state.seen.get(pair_key(owner, item))
             assert seen is not None
             message = Withdrawn(
-                event.event_time, event.event_id, event.tenant, item,
+                event.event_time, f"{event.event_id}#{len(outs)}", event.tenant, item,
                 seen.strength, seen.liked_ms, seen.segment,
             )  # fmt: skip
             outs.append(Out("figures", scoped(event.tenant, item), message))

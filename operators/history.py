@@ -209,12 +209,13 @@ def _take_sums(message: Forget, sums: Mapping[str, int]) -> Iterator[Out]:
 
 def _take_pairs(message: Forget, pairs: Mapping[tuple[str, str], tuple[int, int]]) -> Iterator[Out]:
     """Both sides of each pair: `later` came after `earlier`."""
-    for (later, earlier), (weight, short) in pairs.items():
+    for number, ((later, earlier), (weight, short)) in enumerate(pairs.items()):
         for item, other, changes in (
             (earlier, later, (-weight, 0, -short)),
             (later, earlier, (0, -weight, 0)),
         ):
             seen = PairSeen(
-                message.time_ms, message.event_id, message.tenant, item, other, *changes, 1.0, b""
-            )
+                message.time_ms, f"{message.event_id}#{number}", message.tenant, item, other,
+                *changes, 1.0, b"",
+            )  # fmt: skip
             yield Out("neighbours", scoped(message.tenant, item), seen)
