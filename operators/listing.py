@@ -7,8 +7,8 @@ from operators.messages import Listed
 def listed(item: Item) -> Listed:
     """What the counters need of a catalogue record."""
     return Listed(
-        item.event_time, _order_id(item.item_id), item.tenant, item.item_id, item.title, item.categories,
-        item.available, False,
+        item.event_time, _order_id(item.item_id), item.tenant, item.item_id, item.title,
+        item.categories, item.available, False,
     )  # fmt: skip
 
 

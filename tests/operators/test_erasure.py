@@ -21,7 +21,9 @@ def truth(graph: Graph) -> dict:
             for key, item in state["figures"].item.items()
         },
         "sums": {key: item.sum for key, item in state["neighbours"].item.items()},
-        "pairs": {key: PAIR.unpack_from(pair)[:3] for key, pair in state["neighbours"].pair.items()},
+        "pairs": {
+            key: PAIR.unpack_from(pair)[:3] for key, pair in state["neighbours"].pair.items()
+        },
         "seen": dict(state["admission"].seen.data),
         "touched": dict(state["admission"].touched.data),
         "users": {key: (user.items, user.segment) for key, user in state["admission"].user.items()
