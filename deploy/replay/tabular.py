@@ -1,5 +1,6 @@
 """Rows of CSV or of JSON lines by the name of the column, and what their cells say."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from deploy.replay.report import Report, SourceError
 _CSV_ENDS, _JSON_ENDS = (".csv", ".tsv", ".txt"), (".json", ".jsonl", ".ndjson")
 _DELIMITERS = ("\t", ";", "|", ",")
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_ARRAY = re.compile(r"\[\s*(\{.*)?$")
 _NAMES_SHOWN = 40
 
 
@@ -85,7 +87,7 @@ def read_csv(
 ) -> Iterator[Rows]:
     """Give the rows of CSV; without a header the columns are called `0`, `1` and so on."""
     first = (head(file) or [""])[0]
-    if first.startswith("["):
+    if _ARRAY.match(first):
         msg = f"{file} is a JSON array; write it as JSON lines, an object a line"
         raise SourceError(msg)
     table = Delimited(

@@ -110,7 +110,7 @@ def _needed(rows: Rows, options: Options) -> list[str]:
         need("user_id")
     if options.action is None:
         need("action")
-    if options.action not in _NEEDS_NO_ITEM:
+    elif options.action not in _NEEDS_NO_ITEM:
         need("item_id")
     if options.action in _NEEDS_VALUE:
         need("value")
