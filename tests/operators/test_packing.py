@@ -1,0 +1,145 @@
+"""Packed records: bytes on every machine the same, sums of logarithms right."""
+
+import math
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from operators.packing import (
+    EPOCH_MS,
+    FIGURES,
+    HOUR_MS,
+    NEIGHBOUR,
+    NEVER_LOG2,
+    PAIR,
+    PULLED,
+    category_code,
+    figures_array,
+    item_key,
+    key_of,
+    log2_add,
+    log2_subtract,
+    pack_figures,
+    ratio_of,
+    raw_of,
+)
+
+
+def test_sizes_of_the_records():
+    # key 8, three counts of 4, three floats of 4, six codes of 2
+    assert FIGURES.itemsize == 8 + 12 + 12 + 12
+    assert PAIR.size == 16
+    assert NEIGHBOUR.itemsize == 16 + FIGURES.itemsize
+    assert PULLED.itemsize == 8 + FIGURES.itemsize
+
+
+@pytest.mark.parametrize("dtype", [FIGURES, NEIGHBOUR, PULLED])
+def test_all_fields_are_little_endian_and_without_gaps(dtype):
+    place = 0
+    for name in dtype.names:
+        kind, offset = dtype.fields[name][:2]
+        assert offset == place, name
+        assert kind.base.newbyteorder("<") == kind.base, name
+        place += kind.itemsize
+    assert place == dtype.itemsize
+
+
+# b2sum -l 64 and -l 32 of the UTF-8 bytes
+B2_64 = {"i1": "ae2a1effba11cf0a", "Amélie": "32dc7aff9beff177"}
+B2_32 = {"drama": "e73f0bca", "战争": "0230c707"}
+
+
+@pytest.mark.parametrize(("item", "digest"), B2_64.items())
+def test_the_key_of_an_item_is_blake2b_read_little_endian(item, digest):
+    assert item_key(item) == struct.unpack("<Q", bytes.fromhex(digest))[0]
+
+
+@pytest.mark.parametrize(("category", "digest"), B2_32.items())
+def test_the_code_of_a_category_is_blake2b_folded_to_1_to_65535(category, digest):
+    assert category_code(category) == struct.unpack("<I", bytes.fromhex(digest))[0] % 65535 + 1
+
+
+@given(st.text())
+def test_a_category_never_has_the_code_of_none(category):
+    assert 1 <= category_code(category) <= 65_535
+
+
+def test_figures_byte_by_byte():
+    first_ms = EPOCH_MS + 36 * HOUR_MS
+    packed = pack_figures(0x0102030405060708, (258, 3, 4), (1.5, -2.0), first_ms, ["drama"])
+    assert packed == (
+        bytes([8, 7, 6, 5, 4, 3, 2, 1])
+        + bytes([2, 1, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0])
+        + bytes.fromhex("0000c03f 000000c0 00001042")  # 1.5, -2.0, 36.0 in IEEE 754
+        + category_code("drama").to_bytes(2, "little")
+        + bytes(10)
+    )
+    assert raw_of(packed) == 258
+    assert key_of(packed) == 0x0102030405060708
+
+
+def test_figures_read_back_as_an_array():
+    packed = pack_figures(7, (-1, 2, 3), (4.0, 5.0), EPOCH_MS - HOUR_MS, list("abcdefgh"))
+    rows = figures_array(packed + pack_figures(9, (0, 0, 0), (NEVER_LOG2, NEVER_LOG2), 0, []))
+    assert rows["key"].tolist() == [7, 9]
+    assert rows["raw"].tolist() == [-1, 0]
+    assert (rows["likes"][0], rows["users"][0]) == (2, 3)
+    assert (rows["likes_1d"][0], rows["likes_30d"][0]) == (4.0, 5.0)
+    assert rows["first_h"].tolist() == [-1.0, -EPOCH_MS / HOUR_MS]
+    assert rows["codes"][0].tolist() == [category_code(one) for one in "abcdef"]
+    assert rows["codes"][1].tolist() == [0] * 6
+    assert len(figures_array(b"")) == 0
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "ratio"), [(10, 5, 2.0), (5, 10, 0.5), (0, 5, 1.0), (5, 0, 1.0), (-1, 5, 1.0)]
+)
+def test_the_ratio_is_1_where_a_sum_is_missing(own, other, ratio):
+    figures = pack_figures(1, (own, 0, 0), (0.0, 0.0), 0, [])
+    assert ratio_of(figures, other) == ratio
+
+
+LOGS = st.floats(-500, 500)
+
+
+@given(LOGS, LOGS)
+def test_log2_add_adds(a, b):
+    assert log2_add(a, b) == pytest.approx(math.log2(2.0**a + 2.0**b), abs=1e-9)
+    assert log2_add(a, b) == log2_add(b, a)
+    assert log2_add(a, b) >= max(a, b)
+
+
+@given(LOGS, LOGS, st.integers(-(10**6), 10**6))
+def test_log2_add_needs_no_small_numbers(a, b, shift):
+    """2^1000000 has no float; hours since 2000 are as large as that."""
+    assert log2_add(a + shift, b + shift) == pytest.approx(log2_add(a, b) + shift, abs=1e-6)
+
+
+@given(st.floats(-1e6, 1e6))
+def test_adding_to_nothing_and_taking_all(a):
+    assert log2_add(NEVER_LOG2, a) == a
+    assert log2_add(a, NEVER_LOG2) == a
+    assert log2_subtract(a, a) == NEVER_LOG2
+    assert log2_subtract(NEVER_LOG2, a) == NEVER_LOG2
+    assert log2_subtract(a, a + 1) == NEVER_LOG2
+    assert log2_subtract(a, NEVER_LOG2) == a
+
+
+@given(LOGS, st.floats(-15, 500))
+@example(0.0, 0.0)
+def test_log2_subtract_takes_back_what_log2_add_added(b, above):
+    a = b + above
+    assert log2_subtract(log2_add(a, b), b) == pytest.approx(a, abs=1e-6)
+
+
+@given(st.lists(st.floats(-40, 40), min_size=1, max_size=30))
+def test_many_terms_in_any_order_sum_up(terms):
+    total = NEVER_LOG2
+    for term in terms:
+        total = log2_add(total, term)
+    direct = math.log2(math.fsum(2.0**term for term in terms))
+    assert total == pytest.approx(direct, abs=1e-9)
+    assert np.isfinite(np.float32(total))

@@ -1,0 +1,56 @@
+"""The filter of known items: never a no to a known one, seldom a yes to another."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from operators import seen
+from operators.packing import item_key
+from operators.seen import SeenFilter
+
+
+@given(st.lists(st.text(min_size=1), max_size=200))
+def test_a_known_item_is_always_found(items):
+    packed = seen.build([item_key(item) for item in items], len(items))
+    assert all(item in SeenFilter(bytes(packed)) for item in items)
+
+
+@given(st.integers(0, 2**64 - 1), st.sampled_from([64, 128, 4096]))
+@example(0, 64)
+@example(2**63, 4096)
+def test_every_key_has_seven_places_of_its_own_in_every_size(key, size):
+    """An odd step meets every place of a power of two before it meets one again."""
+    packed = bytearray(size)
+    seen.add(packed, key)
+    assert sum(byte.bit_count() for byte in packed) == 7
+    assert len(packed) == size
+
+
+def test_adding_one_by_one_is_building_at_once():
+    keys = [item_key(f"i{n}") for n in range(40)]
+    packed = bytearray(seen.size_for(40))
+    for key in keys:
+        seen.add(packed, key)
+    assert packed == seen.build(keys, 40)
+
+
+@pytest.mark.parametrize(
+    ("items", "size"),
+    [(0, 64), (1, 64), (51, 64), (52, 128), (102, 128), (104, 256), (1638, 2048), (1640, 4096),
+     (3277, 4096), (10**9, 4096)],
+)  # fmt: skip
+def test_a_filter_has_ten_bits_an_item_in_a_power_of_two_of_bytes_within_bounds(items, size):
+    assert seen.size_for(items) == size
+
+
+@pytest.mark.parametrize("items", [50, 100, 409, 1638, 3200])
+def test_about_one_in_a_hundred_unknown_items_is_taken_for_known_at_full_size(items):
+    """At ten bits an item and seven probes, (1 - e^-0.7)^7 = 0.8 %."""
+    known = SeenFilter(bytes(seen.build((item_key(f"i{n}") for n in range(items)), items)))
+    wrong = sum(f"other{n}" in known for n in range(10_000))
+    assert 20 <= wrong <= 200
+
+
+def test_an_empty_filter_knows_nothing():
+    assert "i1" not in SeenFilter(b"")
+    assert "i1" not in SeenFilter(bytes(64))
