@@ -17,7 +17,9 @@ from deploy.stack.settings import MAX_TASKMANAGERS
 PROJECT = Path(__file__).parent.parent
 CACHE = PROJECT / ".headwater" / "cache"
 HOMES = PROJECT / ".headwater" / "test"
-OWNER = "owner.json"
+
+collect_ignore = ["deploy/count_job.py"]
+"""A job that is submitted: looking for doctests in it would start PyFlink in every test run."""
 
 
 def free_ports() -> dict[str, int]:
@@ -33,25 +35,30 @@ def free_ports() -> dict[str, int]:
 
 def sweep() -> None:
     """Takes down the stacks of test runs that were killed before they could do it."""
-    for home in HOMES.glob("*"):
-        try:
-            owner = json.loads((home / OWNER).read_text())
-        except (OSError, ValueError):
-            owner = {"pid": -1, "start_ticks": -1}
-        stat = read_stat(owner["pid"])
-        if stat is None or stat.start_ticks != owner["start_ticks"]:
-            Stack(StackSettings(home=str(home))).down(wipe=True)
-            shutil.rmtree(home, ignore_errors=True)
+    for owner in HOMES.glob("*.json"):
+        who = json.loads(owner.read_text())
+        stat = read_stat(who["pid"])
+        if stat is None or stat.start_ticks != who["start_ticks"]:
+            take_down(Stack(StackSettings(home=str(owner.with_suffix("")))))
+
+
+def take_down(stack: Stack) -> None:
+    """Stops a test's stack and removes all traces of it."""
+    home = stack.layout.home
+    stack.down(wipe=True)
+    shutil.rmtree(home, ignore_errors=True)
+    home.with_suffix(".json").unlink(missing_ok=True)
 
 
 def make_home() -> Path:
-    """A new home folder that says which process it belongs to."""
+    """A new home folder, beside a file that says which process it belongs to."""
     me = read_stat(os.getpid())
     assert me is not None
-    number = len(list(HOMES.glob(f"{me.pid}-*")))
-    home = HOMES / f"{me.pid}-{number}"
-    home.mkdir(parents=True)
-    (home / OWNER).write_text(json.dumps({"pid": me.pid, "start_ticks": me.start_ticks}))
+    home = HOMES / f"{me.pid}-{len(list(HOMES.glob(f'{me.pid}-*.json')))}"
+    HOMES.mkdir(parents=True, exist_ok=True)
+    owner = {"pid": me.pid, "start_ticks": me.start_ticks}
+    home.with_suffix(".json").write_text(json.dumps(owner))
+    home.mkdir()
     return home
 
 
@@ -69,8 +76,7 @@ def new_stack() -> Iterator[Callable[..., Stack]]:
 
     yield make
     for stack in made:
-        stack.down(wipe=True)
-        shutil.rmtree(stack.layout.home, ignore_errors=True)
+        take_down(stack)
 
 
 @pytest.fixture(scope="session")

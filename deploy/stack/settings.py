@@ -100,7 +100,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     checkpoint_interval_s: Positive = 10
     bundle_time_ms: Positive = 50
 
-    start_timeout_s: Positive = 120
+    start_timeout_s: Positive = 180
     stop_timeout_s: Positive = 20
 
     def __post_init__(self) -> None:

@@ -32,7 +32,9 @@ def plus_nothing(total: pd.Series) -> pd.Series:
 
 
 def main(bootstrap: str, source: str, sink: str) -> None:
-    table_env = StreamTableEnvironment.create(StreamExecutionEnvironment.get_execution_environment())
+    table_env = StreamTableEnvironment.create(
+        StreamExecutionEnvironment.get_execution_environment()
+    )
     kafka = f"'connector' = 'kafka', 'properties.bootstrap.servers' = '{bootstrap}'"
     table_env.execute_sql(
         f"""CREATE TEMPORARY TABLE source (user_id STRING, seen AS PROCTIME()) WITH ({kafka},
