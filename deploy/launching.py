@@ -1,0 +1,212 @@
+"""Puts a job on the cluster and watches it until it runs, or until it has ended."""
+
+import importlib.util
+import itertools
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from deploy.cluster import TERMINAL, Cluster, root_cause
+from deploy.errors import HeadwaterError
+from deploy.stack.reporting import Report
+
+RUNNING_TIMEOUT_S = 300.0
+POLL_S = 0.5
+NEEDED_VARIABLES = (
+    "JAVA_HOME", "FLINK_CONF_DIR", "FLINK_LIB_DIR", "FLINK_LOG_DIR", "PYTHONPATH",
+)  # fmt: skip
+"""What a shell lacks for the printed command to reach this stack."""
+
+
+class LaunchError(HeadwaterError):
+    """A job could not be started, or did not end well."""
+
+
+class ClusterHost(Protocol):
+    """What is used of `deploy.stack.Stack`."""
+
+    @property
+    def flink_home(self) -> Path:
+        """Where `bin/flink` is."""
+
+    def flink_env(self) -> dict[str, str]:
+        """What it is called with."""
+
+    def ensure_taskmanagers(self, count: int, report: Report) -> list[str]:
+        """Starts what is missing of so many."""
+
+
+def known_jobs() -> dict[str, Path]:
+    """Job name → the file to submit: modules of the package `jobs` that can be run.
+
+    Raises:
+        LaunchError: The package is not installed.
+    """
+    spec = importlib.util.find_spec("jobs")
+    if spec is None or not spec.submodule_search_locations:
+        msg = "the package `jobs` is not installed beside `deploy`: run make install"
+        raise LaunchError(msg)
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    modules = {file.stem: file for file in sorted(folder.glob("*.py"))}
+    return {name: file for name, file in modules.items() if "\ndef main(" in file.read_text()}
+
+
+def job_file(job: str) -> Path:
+    """The file of a job.
+
+    Raises:
+        LaunchError: There is no such job; the message says which there are.
+    """
+    known = known_jobs()
+    if job not in known:
+        msg = f"there is no job {job!r}; jobs are {', '.join(known)}"
+        raise LaunchError(msg)
+    return known[job]
+
+
+def flink_name(job: str) -> str:
+    """Name of a job on the cluster."""
+    return f"headwater-{job}"
+
+
+def command(
+    flink_home: Path, file: Path, arguments: Sequence[str], savepoint: str | None = None
+) -> list[str]:
+    """The call of Flink's client; the file's path is relative where that is shorter to type."""
+    here = Path.cwd()
+    shown = file.relative_to(here) if file.is_relative_to(here) else file
+    start = ["-s", savepoint] if savepoint else []
+    return [str(flink_home / "bin" / "flink"), "run", "-d", *start, "-py", str(shown), *arguments]
+
+
+def typed(called: Sequence[str], env: Mapping[str, str], shell: Mapping[str, str]) -> str:
+    """The call as a person types it, with the variables that the shell does not have yet."""
+    missing = [name for name in NEEDED_VARIABLES if env.get(name) not in {None, shell.get(name)}]
+    lines = [f"{name}={shlex.quote(env[name])}" for name in missing]
+    flags = [place for place, word in enumerate(called) if word.startswith("--")]
+    ends = [*flags, len(called)]
+    lines.append(shlex.join(called[: ends[0]]))
+    lines += [shlex.join(called[start:end]) for start, end in itertools.pairwise(ends)]
+    return " \\\n  ".join(lines)
+
+
+class Launcher:
+    """Starts and watches jobs.
+
+    Args:
+        host: The stack.
+        cluster: Its Flink.
+        run: Runs a program.
+        sleep: Waits for seconds.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        host: ClusterHost,
+        cluster: Cluster,
+        run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._host, self._cluster = host, cluster
+        self._run, self._sleep, self._clock = run, sleep, clock
+
+    def require_idle(self, job: str) -> None:
+        """Refuses a second run of a job: both would write the same rows.
+
+        Raises:
+            LaunchError: One is active.
+        """
+        if active := self._cluster.active(flink_name(job)):
+            msg = (
+                f"{job} is {active.state.lower()} already, as {active.job_id}: "
+                f"`headwater stop {job}` ends that run"
+            )
+            raise LaunchError(msg)
+
+    def make_room(self, slots: int, report: Report) -> None:
+        """Starts TaskManagers until so many slots are free; each has one."""
+        now = self._cluster.slots()
+        self._host.ensure_taskmanagers(now.total - now.available + slots, report)
+
+    def start(self, job: str, called: Sequence[str], report: Report) -> str:
+        """Calls Flink's client and returns the id of the job.
+
+        Raises:
+            LaunchError: The client failed; the message has the cause.
+        """
+        report(job, "submitting")
+        told = self._run(
+            called, env=self._host.flink_env(), capture_output=True, text=True, check=False
+        )
+        found = re.search(r"JobID (\w{32})", told.stdout)
+        if told.returncode or found is None:
+            cause = "\n  ".join(client_cause(told.stdout, told.stderr))
+            msg = f"{job} was not submitted (flink exit code {told.returncode}):\n  {cause}"
+            raise LaunchError(msg)
+        return found[1]
+
+    def until_running(self, job: str, job_id: str, report: Report) -> None:
+        """Waits until every task runs; a job that fails before that is cancelled.
+
+        Raises:
+            LaunchError: It failed, with the cause, or the time is over.
+        """
+        deadline = self._clock() + RUNNING_TIMEOUT_S
+        while True:
+            now = self._cluster.job(job_id)
+            if now.vertices and now.ready() == len(now.vertices):
+                report(job, f"running, {len(now.vertices)} tasks", done=True)
+                return
+            state = f"{now.ready()} of {len(now.vertices)} tasks run"
+            self._refuse_failure(job, job_id, now.state)
+            if self._clock() > deadline:
+                msg = (
+                    f"{job} does not run after {RUNNING_TIMEOUT_S:.0f} s ({state}) and goes on "
+                    f"trying: see {self._cluster.url}/#/job/running/{job_id}"
+                )
+                raise LaunchError(msg)
+            report(job, state if now.vertices else now.state.lower())
+            self._sleep(POLL_S)
+
+    def _refuse_failure(self, job: str, job_id: str, state: str) -> None:
+        trace = self._cluster.failure(job_id)
+        if not trace and state not in {"FAILING", "RESTARTING", *TERMINAL}:
+            return
+        cause = "\n  ".join(root_cause(trace)) or "Flink tells no cause: see the JobManager's log"
+        if state not in TERMINAL:
+            self._cluster.cancel(job_id)
+        msg = f"{job} did not start and was cancelled:\n  {cause}"
+        raise LaunchError(msg)
+
+    def until_finished(self, job: str, job_id: str, report: Report) -> None:
+        """Waits for the end of a bounded job.
+
+        Raises:
+            LaunchError: It failed or was cancelled.
+        """
+        while (now := self._cluster.job(job_id)).state not in TERMINAL:
+            report(job, f"{now.state.lower()}, {now.read_from_sources():,} records read")
+            self._sleep(POLL_S)
+        if now.state != "FINISHED":
+            cause = "\n  ".join([now.state, *root_cause(self._cluster.failure(job_id))])
+            msg = f"{job} did not finish: {cause}"
+            raise LaunchError(msg)
+        report(job, "finished", done=True)
+
+
+def client_cause(output: str, errors: str) -> list[str]:
+    """Why Flink's client failed: the job's own last words, or the last cause of the stack trace."""
+    trace = errors.strip() or output.strip()
+    return root_cause(trace) or ["it said nothing"]
+
+
+def shell() -> Mapping[str, str]:
+    """The variables of the person's shell."""
+    return os.environ
