@@ -2,9 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
+
+from deploy.bench import command as bench_command
+from deploy.replay import command as replay_command
+from deploy.serving import command as serving_command
 
 app = typer.Typer(
     name="headwater",
@@ -66,6 +70,66 @@ def status(
     raise typer.Exit(console.status(config, as_json=json))
 
 
+Job = Annotated[str, typer.Argument(help="Name of a job, such as recommend.")]
+
+
+@app.command()
+def submit(
+    job: Job,
+    config: Config = None,
+    from_savepoint: Annotated[
+        str | None, typer.Option(metavar="PATH|latest", help="Go on from there.")
+    ] = None,
+    clock: Annotated[
+        Optional[Literal["live", "replay"]],  # noqa: UP045 - typer reads this at run time
+        typer.Option(help="live never ends; replay goes by event time, and ends."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the job; repeatable."),
+    ] = None,
+    parallelism: Annotated[int | None, typer.Option(min=1, help="Slots the job takes.")] = None,
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until a replay has ended.")] = False,
+) -> None:
+    """Start a job on the stack's Flink and wait until all of it runs."""
+    from deploy import submit as work
+
+    overrides = work.gather(clock, parallelism, set_ or [])
+    work.submit(
+        job,
+        work.Options(config=config, overrides=overrides, savepoint=from_savepoint, wait=wait),
+    )
+
+
+@app.command()
+def stop(
+    job: Job,
+    config: Config = None,
+    *,
+    savepoint: Annotated[
+        bool, typer.Option("--savepoint/--no-savepoint", help="Keep the state to go on from.")
+    ] = True,
+) -> None:
+    """End a job with a savepoint, and print its path."""
+    from deploy import submit as work
+
+    work.stop(job, config, with_savepoint=savepoint)
+
+
+@app.command()
+def demo(
+    config: Config = None,
+    user: Annotated[str | None, typer.Option(help="A user of the data set, 1 to 610.")] = None,
+    *,
+    down: Annotated[bool, typer.Option("--down", help="Stop the stack at the end.")] = False,
+) -> None:
+    """Real events through Kafka, Flink and Cassandra; one click; the list before and after."""
+    from deploy import demonstration as work
+
+    raise typer.Exit(work.run(config, user, down=down))
+
+
 @app.command()
 def provision(
     kafka: Annotated[str, typer.Option(help="Bootstrap servers, HOST:PORT[,…].")] = "",
@@ -90,6 +154,11 @@ def provision(
     console.provision_cassandra(
         cassandra, keyspace, vector_dimensions, cassandra_replication, cassandra_user
     )
+
+
+bench_command.register(app)
+replay_command.register(app)
+serving_command.register(app)
 
 
 def main() -> None:

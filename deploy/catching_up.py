@@ -1,0 +1,119 @@
+"""Tells whether a live job has worked through its topics: a checkpoint covers all that was sent.
+
+A job commits its Kafka offsets when a checkpoint is complete, and a checkpoint is complete when
+its barrier has passed every task behind the sources. So once the committed offsets have reached
+the topics' ends, all before them is in the state or in Cassandra, but for what waits in a
+micro-batch of a fraction of a second. Flink's own counters would say so later (they are renewed
+every ten seconds) and would say less: how far the sources are, not the stages.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
+from deploy.cluster import ClusterError
+from deploy.errors import HeadwaterError
+from jobs.settings import Kafka
+
+TIMEOUT_S = 10.0
+ATTEMPTS = 5
+
+
+class CatchUpError(HeadwaterError):
+    """Kafka does not tell how far the job is."""
+
+
+class Checkpoints(Protocol):
+    """What is used of `deploy.cluster.Cluster`."""
+
+    def checkpoint(self, job_id: str) -> None:
+        """Takes one and waits for it."""
+
+
+class Lag:
+    """Records of a job's topics that no completed checkpoint covers.
+
+    Args:
+        consumer: Of `confluent_kafka`, in the job's group; it reads nothing and joins nothing.
+        topics: Their names.
+    """
+
+    def __init__(self, consumer: Any, topics: Sequence[str]) -> None:
+        self._consumer, self._topics = consumer, topics
+
+    def __call__(self) -> tuple[int, int]:
+        """Records that are left, and all there are.
+
+        Raises:
+            CatchUpError: Kafka does not answer.
+        """
+        from confluent_kafka import KafkaException, TopicPartition
+
+        left = total = 0
+        try:
+            for topic in self._topics:
+                partitions = self._consumer.list_topics(topic, TIMEOUT_S).topics[topic].partitions
+                wanted = [TopicPartition(topic, number) for number in partitions]
+                for place in self._consumer.committed(wanted, TIMEOUT_S):
+                    low, high = self._consumer.get_watermark_offsets(place, TIMEOUT_S)
+                    left += high - min(high, max(low, place.offset))
+                    total += high - low
+        except KafkaException as error:
+            msg = f"Kafka does not tell how far the job is: {error.args[0].str()}"
+            raise CatchUpError(msg) from error
+        return left, total
+
+
+@contextmanager
+def lag_of(kafka: Kafka) -> Iterator[Lag]:
+    """The lag of a job on its events and items; the connection is closed at the end."""
+    from confluent_kafka import Consumer
+
+    consumer = Consumer(
+        {
+            "bootstrap.servers": kafka.bootstrap,
+            "group.id": kafka.group,
+            "enable.auto.commit": False,
+            "log_level": 0,
+            **kafka.properties,
+        }
+    )
+    try:
+        yield Lag(consumer, [kafka.events, kafka.items])
+    finally:
+        consumer.close()
+
+
+def until_caught_up(
+    cluster: Checkpoints,
+    job_id: str,
+    lag: Callable[[], tuple[int, int]],
+    show: Callable[[int, int], object],
+) -> None:
+    """Take checkpoints until one covers all there is.
+
+    Offsets are committed shortly after a checkpoint, so the first look comes after the second
+    one: until then they may be those of an earlier run of the job.
+
+    Args:
+        cluster: Takes checkpoints.
+        job_id: Of the job.
+        lag: Records left, and all of them.
+        show: Hears of records done, and all of them.
+
+    Raises:
+        ClusterError: Checkpoints fail again and again.
+    """
+    patient = Retrying(
+        stop=stop_after_attempt(ATTEMPTS), wait=wait_fixed(1),
+        retry=retry_if_exception_type(ClusterError), reraise=True,
+    )  # fmt: skip
+    patient(cluster.checkpoint, job_id)
+    while True:
+        patient(cluster.checkpoint, job_id)
+        left, total = lag()
+        show(total - left, total)
+        if not left:
+            return
