@@ -1,47 +1,42 @@
 """What the ranking keeps of one user: candidate rows that fade, seen items, taste, last list."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from operators import seen
+from operators import seen as seen_filter
 from operators.messages import Pulled
-from operators.packing import CATEGORY_CODES, PULLED, figures_array
+from operators.packing import (
+    FIGURES,
+    PULLED,
+    Keys,
+    Words,
+    codes_in,
+    contained,
+    keys_in,
+    words,
+)
 from operators.stage import StructCodec, Table, pair_key
+
+Ids = NDArray[np.object_]
 
 SEEN_CHUNK = 128
 SEEDS_KEPT = 64
 RECENT_KEPT = 20
 TASTE_KEPT = 64
 
-Keys = NDArray[np.uint64]
+MAIN, FAST, SHORT, SUPPORT, SEED, BEST, BEST_AT, EXPOSED = range(8)
+POPULARITY = slice(8, 13)
+CODES = slice(13, 16)
+COLUMNS = 16
+"""Words of a candidate row: four fading sums (see `absorb`), similarity to the last item, the
+largest fading contribution with the number of the event that made it, times shown in vain, and
+the item's figures as in `packing.FIGURES` from the likes on."""
 
-ROW = np.dtype(
-    [
-        ("key", "<u8"),
-        ("main", "<f4"),
-        ("fast", "<f4"),
-        ("short", "<f4"),
-        ("support", "<f4"),
-        ("seed", "<f4"),
-        ("best", "<f4"),
-        ("best_at", "<u4"),
-        ("exposed", "<u4"),
-        ("likes", "<i4"),
-        ("users", "<i4"),
-        ("likes_1d", "<f4"),
-        ("likes_30d", "<f4"),
-        ("first_h", "<f4"),
-        ("codes", "<u2", (CATEGORY_CODES,)),
-    ]
-)
-"""A candidate: four fading sums (see `absorb`), similarity to the last item, the largest fading
-contribution with the number of the event that made it, times shown, and the item's figures."""
-
-FIGURE_COLUMNS = ("likes", "users", "likes_1d", "likes_30d", "first_h", "codes")
+_SENT_KEY = slice(2, 4)
+_SENT_FIGURES = slice(5, 13)
 
 
 class AccumulatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +61,7 @@ class RankedUser:
 
     Attributes:
         events: Own item events so far; numbers the seeds.
-        rows: `ROW` records, with `ids` beside them.
+        rows: Candidates, shape (n, COLUMNS), see `COLUMNS`; `keys` and `ids` name them.
         seeds: (item, title) by event number, of the last events.
         taste: Worth of category codes.
         shown: Keys of the first ten of the last list.
@@ -78,8 +73,9 @@ class RankedUser:
 
     events: int = 0
     erased_seq: int = 0
-    rows: NDArray[Any] = field(default_factory=lambda: np.empty(0, ROW))
-    ids: list[str] = field(default_factory=list)
+    rows: Words = field(default_factory=lambda: np.empty((0, COLUMNS), np.float32))
+    keys: Keys = field(default_factory=lambda: np.empty(0, np.uint64))
+    ids: Ids = field(default_factory=lambda: np.empty(0, object))
     seeds: dict[int, tuple[str, str]] = field(default_factory=dict)
     taste: dict[int, float] = field(default_factory=dict)
     category: str = ""
@@ -93,7 +89,7 @@ class RankedUser:
     generation: int = 0
     digest: bytes = b""
     clock_us: int = 0
-    known: bytearray = field(default_factory=lambda: bytearray(seen.BYTES_MIN))
+    known: bytearray = field(default_factory=lambda: bytearray(seen_filter.BYTES_MIN))
     seen: Keys | None = None
 
     @property
@@ -106,6 +102,7 @@ class _Stored(Struct, array_like=True):
     events: int
     erased_seq: int
     rows: bytes
+    keys: bytes
     ids: list[str]
     seeds: dict[int, tuple[str, str]]
     taste: dict[int, float]
@@ -132,7 +129,8 @@ class UserCodec:
     def encode(self, value: RankedUser) -> bytes:
         return self._inner.encode(
             _Stored(
-                value.events, value.erased_seq, value.rows.tobytes(), value.ids, value.seeds,
+                value.events, value.erased_seq, value.rows.tobytes(),
+                value.keys.tobytes(), value.ids.tolist(), value.seeds,
                 value.taste, value.category, value.code, value.shown, value.counts, value.recent,
                 value.personalise, value.blocked, value.seen_count, value.generation,
                 value.digest, value.clock_us, bytes(value.known),
@@ -142,7 +140,9 @@ class UserCodec:
     def decode(self, data: bytes) -> RankedUser:
         stored = self._inner.decode(data)
         values = {name: getattr(stored, name) for name in _Stored.__struct_fields__}
-        values["rows"] = np.frombuffer(stored.rows, ROW).copy()
+        values["rows"] = np.frombuffer(stored.rows, "<f4").reshape(-1, COLUMNS).copy()
+        values["keys"] = np.frombuffer(stored.keys, "<u8")
+        values["ids"] = np.array(stored.ids, object)
         values["known"] = bytearray(stored.known)
         return RankedUser(**values)
 
@@ -165,51 +165,50 @@ def add_seen(table: Table[bytes], key: str, user: RankedUser, item_key: int) -> 
     chunk = pair_key(key, str(user.seen_count // SEEN_CHUNK))
     table.put(chunk, (table.get(chunk) or b"") + item_key.to_bytes(8, "little"))
     user.seen_count += 1
-    if seen.size_for(user.seen_count) > len(user.known):
-        user.known = seen.build(user.seen.tolist(), user.seen_count)
+    if seen_filter.size_for(user.seen_count) > len(user.known):
+        user.known = seen_filter.build(user.seen.tolist(), user.seen_count)
     else:
-        seen.add(user.known, item_key)
+        seen_filter.add(user.known, item_key)
 
 
-def contained(keys: Keys, within: Keys) -> NDArray[np.bool_]:
-    """Which of `keys` are in the sorted array `within`."""
-    if not len(within):
-        return np.zeros(len(keys), bool)
-    places = np.minimum(np.searchsorted(within, keys), len(within) - 1)
-    found: NDArray[np.bool_] = within[places] == keys
-    return found
-
-
-def absorb(user: RankedUser, pulled: Pulled, keys: Keys, settings: AccumulatorSettings) -> None:
+def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSettings) -> None:
     """Fade the rows, add the neighbours of the item just touched, keep the largest.
 
-    With w = strength / 10, every row fades (main and support by `decay`, fast and short by
+    With w = strength / 10, every row fades (main, support and best by `decay`, fast and short by
     `decay_fast`), then each neighbour that the user has not seen adds w*sim to main and fast, its
     short-term similarity to short, and 1 to support.
     """
-    counted = pulled.counted
-    own = figures_array(counted.figures)[0]
-    _start_event(user, pulled, own, settings)
-    sent = np.frombuffer(pulled.rows, PULLED)
-    new = ~contained(sent["key"], keys) & (sent["key"] != own["key"])
-    sent, ids = sent[new], [one for one, is_new in zip(pulled.ids, new.tolist(), strict=True)
-                            if is_new]  # fmt: skip
-    keep = user.rows["key"] != own["key"]
-    if not keep.all():
-        user.rows = user.rows[keep]
-        user.ids = [one for one, kept in zip(user.ids, keep.tolist(), strict=True) if kept]
-    _fade(user.rows, settings)
-    _add(user, sent, ids, counted.signal.strength / 10)
+    own = words(pulled.counted.figures, FIGURES)
+    own_key = keys_in(own[:, :2])[0]
+    _start_event(user, pulled, codes_in(own[:, 8:])[0].tolist(), settings)
+    drop(user, own_key)
+    slow, fast = settings.decay, settings.decay_fast
+    user.rows[:, :BEST_AT] *= np.array([slow, fast, fast, slow, 0, slow], np.float32)
+    sent = words(pulled.rows, PULLED)
+    keys = keys_in(sent[:, _SENT_KEY])
+    new = ~contained(keys, seen) & (keys != own_key)
+    _add(user, sent[new], keys[new], np.array(pulled.ids, object)[new], pulled)
     if len(user.rows) > settings.candidates_max:
-        largest = np.argsort(-user.rows["main"], kind="stable")[: settings.candidates_max]
-        largest.sort()
-        user.rows = user.rows[largest]
-        user.ids = [user.ids[place] for place in largest.tolist()]
+        largest = np.argsort(-user.rows[:, MAIN], kind="stable")[: settings.candidates_max]
+        _keep(user, np.sort(largest))
 
 
-def _start_event(user: RankedUser, pulled: Pulled, own: Any, settings: AccumulatorSettings) -> None:
+def drop(user: RankedUser, item_key: int | np.uint64) -> None:
+    """Take one item off the candidates."""
+    keep = user.keys != np.uint64(item_key)
+    if not keep.all():
+        _keep(user, np.flatnonzero(keep))
+
+
+def _keep(user: RankedUser, places: NDArray[np.int64]) -> None:
+    user.rows, user.keys, user.ids = user.rows[places], user.keys[places], user.ids[places]
+
+
+def _start_event(
+    user: RankedUser, pulled: Pulled, codes: list[int], settings: AccumulatorSettings
+) -> None:
     """Number the event, and let the user's taste lean to (or from) the item's categories."""
-    counted, codes = pulled.counted, [int(code) for code in own["codes"] if code]
+    counted, codes = pulled.counted, [code for code in codes if code]
     user.events += 1
     user.seeds[user.events] = (counted.signal.item, counted.title)
     user.seeds.pop(user.events - SEEDS_KEPT, None)
@@ -222,46 +221,36 @@ def _start_event(user: RankedUser, pulled: Pulled, own: Any, settings: Accumulat
         del user.taste[min(user.taste, key=lambda code: (abs(user.taste[code]), code))]
 
 
-def _fade(rows: NDArray[Any], settings: AccumulatorSettings) -> None:
-    rows["main"] *= settings.decay
-    rows["support"] *= settings.decay
-    rows["best"] *= settings.decay
-    rows["fast"] *= settings.decay_fast
-    rows["short"] *= settings.decay_fast
-    rows["seed"] = 0
-
-
-def _add(user: RankedUser, sent: NDArray[Any], ids: list[str], weight: float) -> None:
-    order = np.argsort(user.rows["key"])
-    ordered = user.rows["key"][order]
-    known = contained(sent["key"], ordered)
-    fresh = np.zeros(int((~known).sum()), ROW)
-    fresh["key"] = sent["key"][~known]
-    places = np.empty(len(sent), np.int64)
-    if len(ordered):
-        places[known] = order[np.searchsorted(ordered, sent["key"][known])]
-    places[~known] = len(user.rows) + np.arange(len(fresh))
-    rows = np.concatenate([user.rows, fresh])
-    user.ids = user.ids + [one for one, is_known in zip(ids, known.tolist(), strict=True)
-                           if not is_known]  # fmt: skip
-    gain = (weight * sent["sim"]).astype(np.float32)
-    rows["main"][places] += gain
-    rows["fast"][places] += gain
-    rows["short"][places] += sent["short"]
-    rows["support"][places] += 1
-    rows["seed"][places] = sent["sim"]
-    better = places[gain >= rows["best"][places]]
-    rows["best"][places] = np.maximum(rows["best"][places], gain)
-    rows["best_at"][better] = user.events
-    for name in FIGURE_COLUMNS:
-        rows[name][places] = sent[name]
-    user.rows = rows
+def _add(user: RankedUser, sent: Words, keys: Keys, ids: Ids, pulled: Pulled) -> None:
+    """Add to the rows of known candidates, append those of new ones."""
+    order = user.keys.argsort()
+    ordered = user.keys[order]
+    known = contained(keys, ordered)
+    fresh = ~known
+    count = int(fresh.sum())
+    places = np.empty(len(keys), np.int64)
+    places[known] = order[ordered.searchsorted(keys[known])]
+    places[fresh] = np.arange(len(user.rows), len(user.rows) + count)
+    if count:
+        user.rows = np.concatenate([user.rows, np.zeros((count, COLUMNS), np.float32)])
+        user.keys = np.concatenate([user.keys, keys[fresh]])
+        user.ids = np.concatenate([user.ids, ids[fresh]])
+    changed = user.rows[places]
+    gain = np.float32(pulled.counted.signal.strength / 10) * sent[:, 0]
+    changed[:, MAIN] += gain
+    changed[:, FAST] += gain
+    changed[:, SHORT] += sent[:, 1]
+    changed[:, SUPPORT] += 1
+    changed[:, SEED] = sent[:, 0]
+    changed[:, BEST_AT][gain >= changed[:, BEST]] = user.events
+    np.maximum(changed[:, BEST], gain, out=changed[:, BEST])
+    changed[:, POPULARITY.start :] = sent[:, _SENT_FIGURES]
+    user.rows[places] = changed
 
 
 def note_exposure(user: RankedUser) -> None:
     """The user liked something new: what stood in the list's first places was shown in vain."""
-    shown = np.isin(user.rows["key"], np.array(user.shown, "<u8"))
-    user.rows["exposed"] += shown.astype(np.uint32)
+    user.rows[:, EXPOSED] += np.isin(user.keys, np.array(user.shown, np.uint64))
 
 
 def remember(user: RankedUser, action: str, item: str | None) -> None:

@@ -28,7 +28,6 @@ named (not "in CF") takes the constants of `outside`.
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from msgspec import Struct, field
@@ -76,21 +75,21 @@ class Reference(Struct, frozen=True):
     likes_30d: float = NEVER_LOG2
 
 
-def item_features(rows: NDArray[Any], reference: Reference, now_ms: NDArray[Any]) -> Floats:
-    """`ITEM_FEATURES` of records with the fields of `packing.FIGURES`, shape (n, 5).
+def item_features(popularity: Floats, reference: Reference, now_ms: Floats) -> Floats:
+    """`ITEM_FEATURES`, shape (n, 5).
 
     Args:
-        rows: Shape (n,).
+        popularity: Words `packing.POPULARITY` of the items, shape (n, 5).
         reference: Of the tenant.
         now_ms: Event time of the list, shape (n,) or a scalar array.
     """
-    likes = rows["likes"].astype(np.float64)
-    hours = np.maximum(0.0, (now_ms - EPOCH_MS) / HOUR_MS - rows["first_h"])
-    columns = np.empty((len(rows), len(ITEM_FEATURES)))
+    likes, users, day, month, first_h = popularity.T
+    hours = np.maximum(0.0, (now_ms - EPOCH_MS) / HOUR_MS - first_h)
+    columns = np.empty((len(likes), len(ITEM_FEATURES)))
     columns[:, 0] = np.log((1 + likes) / (1 + max(reference.likes, 0))) / 2
-    columns[:, 1] = np.maximum(-12.0, rows["likes_1d"] - reference.likes_1d) / 4
-    columns[:, 2] = np.maximum(-12.0, rows["likes_30d"] - reference.likes_30d) / 4
-    columns[:, 3] = 4 * ((likes + 2.5) / (rows["users"] + 5.0) - 0.5)
+    columns[:, 1] = np.maximum(-12.0, day - reference.likes_1d) / 4
+    columns[:, 2] = np.maximum(-12.0, month - reference.likes_30d) / 4
+    columns[:, 3] = 4 * ((likes + 2.5) / (users + 5.0) - 0.5)
     columns[:, 4] = np.log1p(hours) / 4
     return columns
 

@@ -7,6 +7,7 @@ time. The sums of strengths, likes and users are integers and exact after an era
 ones are floats, a cache that an erasure corrects up to rounding.
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,7 +152,7 @@ def list_scores(figures: ItemFigures | Leader) -> dict[str, float]:
 
 def likes_of(figures: bytes) -> int:
     """Likes in a packed record."""
-    return int.from_bytes(figures[12:16], "little", signed=True)
+    return int(struct.unpack_from("<f", figures, 12)[0])
 
 
 def _offer(leaders: dict[str, float], item: str, score: float | None, size: int) -> bool:

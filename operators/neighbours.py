@@ -14,6 +14,7 @@ noise, without a message. `forward` counts b after a.
 Content neighbours will be blended into the answer here, by n / (n + kappa) with n co-occurrences.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,8 +24,10 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from operators.messages import Learn, PairSeen, Pulled, SimilarRow, SumTaken, order
-from operators.packing import NEIGHBOUR, PAIR, PULLED, ratio_of, raw_of
+from operators.packing import NEIGHBOUR, PAIR, PULLED, Words, ratio_of, raw_of, words
 from operators.stage import BytesCodec, Codec, Out, StructCodec, Table, pair_key, scoped, tick
+
+Floats = NDArray[np.float64]
 
 NO_FIGURES = bytes(NEIGHBOUR.itemsize - PAIR.size)
 
@@ -50,31 +53,27 @@ class ItemNeighbours:
     """One item: its sum of strengths, and its cached neighbours in order of arrival.
 
     Attributes:
-        floor: At most the smallest similarity in a full cache: what does not pass it does not
-            belong in, and most pairs need no look at the rows. Worked out with each answer, which
-            alone changes the sum; lowered when a row falls below it; 0 when nothing is known.
         clock_us: Write time of the last row of similar items.
         rows: Packed `packing.NEIGHBOUR` by item id; None where it is still in the pair table.
+        sims: Similarity of each row at this sum, or None until it is needed; never stored.
     """
 
     sum: int = 0
-    floor: float = 0.0
     clock_us: int = 0
     rows: dict[str, bytes | None] = field(default_factory=dict)
+    sims: dict[str, float] | None = None
 
 
 class _NeighboursCodec:
     version = 1
-    _inner: StructCodec[tuple[int, float, int, list[str]]] = StructCodec(
-        tuple[int, float, int, list[str]]
-    )
+    _inner: StructCodec[tuple[int, int, list[str]]] = StructCodec(tuple[int, int, list[str]])
 
     def encode(self, value: ItemNeighbours) -> bytes:
-        return self._inner.encode((value.sum, value.floor, value.clock_us, list(value.rows)))
+        return self._inner.encode((value.sum, value.clock_us, list(value.rows)))
 
     def decode(self, data: bytes) -> ItemNeighbours:
-        total, floor, clock_us, ids = self._inner.decode(data)
-        return ItemNeighbours(total, floor, clock_us, dict.fromkeys(ids))
+        total, clock_us, ids = self._inner.decode(data)
+        return ItemNeighbours(total, clock_us, dict.fromkeys(ids))
 
 
 @dataclass
@@ -109,7 +108,7 @@ class Neighbours:
                 key = scoped(message.tenant, message.item)
                 head = state.item.get(key) or ItemNeighbours()
                 head.sum -= message.decrease
-                head.floor = 0.0
+                head.sims = None
                 _keep(state, key, head)
             else:
                 outs.append(self._answer(state, message))
@@ -131,12 +130,14 @@ class Neighbours:
         signal, raw = counted.signal, raw_of(counted.figures)
         key = scoped(signal.tenant, signal.item)
         head = state.item.get(key) or ItemNeighbours()
-        head.sum += message.increase
+        if message.increase:
+            head.sum += message.increase
+            head.sims = None
         for other, weight, _, figures in message.pairs:
             self._add(state, key, head, other, (0, weight, 0), ratio_of(figures, raw), figures)
         rows = _load(state, key, head)
         sim, short = similarities(rows, head.sum, self._settings)
-        head.floor = float(sim.min()) if len(rows) >= self._settings.rows_max else 0.0
+        head.sims = dict(zip(head.rows, sim.tolist(), strict=True))
         state.item.put(key, head)
         answer = Pulled(
             counted.time_ms, counted.event_id, counted, list(head.rows), _pulled(rows, sim, short)
@@ -162,44 +163,35 @@ class Neighbours:
             known = PAIR.unpack_from(packed)
             forward, backward, short = forward + known[0], backward + known[1], short + known[2]
             if not figures:  # an erasure: what it takes away, it knows nothing else of
-                ratio, figures, head.floor = known[3], packed[PAIR.size :], 0.0
+                ratio, figures = known[3], packed[PAIR.size :]
         if not (forward or backward or short):
             state.pair.delete(table_key)
+            head.sims = None
             return head.rows.pop(other, self) is not self
         pair = PAIR.pack(forward, backward, short, ratio)
-        if cached or self._belongs(state, key, head, pair):
-            head.rows[other] = pair + (figures or NO_FIGURES)
-            state.pair.put(table_key, pair + (figures or NO_FIGURES))
-            return not cached or self._sinks(head, pair)
-        state.pair.put(table_key, pair)
-        return False
-
-    def _sinks(self, head: ItemNeighbours, pair: bytes) -> bool:
-        """Lower the floor to a row that fell below it (its other item grew); whether it did."""
-        if head.floor == 0.0:
+        if not cached and not self._belongs(state, key, head, pair):
+            state.pair.put(table_key, pair)
             return False
-        sim = _similarity(pair, head.sum, self._settings)
-        below, head.floor = sim < head.floor, min(sim, head.floor)
-        return below
+        row = head.rows[other] = pair + (figures or NO_FIGURES)
+        if head.sims is not None:
+            head.sims[other] = _similarity(pair, head.sum, self._settings)
+        state.pair.put(table_key, row)
+        return not cached
 
     def _belongs(self, state: NeighboursState, key: str, head: ItemNeighbours, pair: bytes) -> bool:
         """Whether a pair enters the cache; if the cache is full, its worst row leaves for it."""
         if len(head.rows) < self._settings.rows_max:
             return True
-        sim = _similarity(pair, head.sum, self._settings)
-        if sim <= head.floor:
+        if head.sims is None:
+            sims, _ = similarities(_load(state, key, head), head.sum, self._settings)
+            head.sims = dict(zip(head.rows, sims.tolist(), strict=True))
+        floor = min(head.sims.values())
+        if _similarity(pair, head.sum, self._settings) <= floor:
             return False
-        rows = _load(state, key, head)
-        sims, _ = similarities(rows, head.sum, self._settings)
-        worst = int(sims.argmin())
-        head.floor = float(sims[worst])
-        if sim <= head.floor:
-            state.item.put(key, head)
-            return False
-        leaving = list(head.rows)[worst]
-        packed = head.rows.pop(leaving)
-        assert packed is not None
-        state.pair.put(pair_key(key, leaving), packed[: PAIR.size])
+        worst = next(other for other, sim in head.sims.items() if sim == floor)
+        packed = head.rows.pop(worst) or b""
+        del head.sims[worst]
+        state.pair.put(pair_key(key, worst), packed[: PAIR.size])
         return True
 
     def _similar(self, state: NeighboursState, key: str, learn: Learn) -> list[Out]:
@@ -218,13 +210,11 @@ class Neighbours:
         return [Out("similar", key, row)]
 
 
-def similarities(
-    rows: NDArray[Any], total: int, settings: NeighboursSettings
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def similarities(rows: Words, total: int, settings: NeighboursSettings) -> tuple[Floats, Floats]:
     """Similarity and short-term similarity of packed neighbours, shape (n,), see the module."""
-    phi = settings.forward_share
-    below = 100.0 * (total * np.sqrt(rows["ratio"].astype(np.float64)) + settings.damping)
-    return (phi * rows["forward"] + (1 - phi) * rows["backward"]) / below, rows["short"] / below
+    phi, sums = settings.forward_share, rows[:, :3].view("<i4")
+    below = 100.0 * (total * np.sqrt(rows[:, 3].astype(np.float64)) + settings.damping)
+    return (phi * sums[:, 0] + (1 - phi) * sums[:, 1]) / below, sums[:, 2] / below
 
 
 def rebuild(pairs: Iterable[tuple[str, bytes]], total: int, settings: NeighboursSettings) -> (
@@ -239,30 +229,28 @@ def rebuild(pairs: Iterable[tuple[str, bytes]], total: int, settings: Neighbours
     rows: dict[str, bytes | None] = {
         other: packed[: PAIR.size] + (packed[PAIR.size :] or NO_FIGURES) for other, packed in best
     }
-    return ItemNeighbours(total, 0.0, 0, rows)
+    return ItemNeighbours(total, 0, rows)
 
 
 def _similarity(packed: bytes, total: int, settings: NeighboursSettings) -> float:
     forward, backward, _, ratio = PAIR.unpack_from(packed)
     weight = settings.forward_share * forward + (1 - settings.forward_share) * backward
-    return float(weight / (100.0 * (total * ratio**0.5 + settings.damping)))
+    return float(weight / (100.0 * (total * math.sqrt(ratio) + settings.damping)))
 
 
-def _load(state: NeighboursState, key: str, head: ItemNeighbours) -> NDArray[Any]:
-    """All cached rows as one array, read from the pair table where they are not at hand."""
-    for other, packed in head.rows.items():
-        if packed is None:
-            head.rows[other] = state.pair.get(pair_key(key, other))
-    return np.frombuffer(b"".join(head.rows.values()), NEIGHBOUR)  # type: ignore[arg-type]
+def _load(state: NeighboursState, key: str, head: ItemNeighbours) -> Words:
+    """All cached rows as words, read from the pair table where they are not at hand."""
+    if None in head.rows.values():
+        for other, packed in head.rows.items():
+            if packed is None:
+                head.rows[other] = state.pair.get(pair_key(key, other))
+    return words(b"".join(head.rows.values()), NEIGHBOUR)  # type: ignore[arg-type]
 
 
-def _pulled(rows: NDArray[Any], sim: NDArray[np.float64], short: NDArray[np.float64]) -> bytes:
-    answer = np.empty(len(rows), PULLED)
-    answer["sim"], answer["short"] = sim, short
-    tail = PULLED.itemsize - 8
-    answer.view(np.uint8).reshape(-1, PULLED.itemsize)[:, 8:] = rows.view(np.uint8).reshape(
-        -1, NEIGHBOUR.itemsize
-    )[:, -tail:]
+def _pulled(rows: Words, sim: Floats, short: Floats) -> bytes:
+    answer = np.empty((len(rows), PULLED.itemsize // 4), np.float32)
+    answer[:, 0], answer[:, 1] = sim, short
+    answer[:, 2:] = rows[:, 4:]
     return answer.tobytes()
 
 

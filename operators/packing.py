@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Keys = NDArray[np.uint64]
+Words = NDArray[np.float32]
+
 CATEGORY_CODES = 6
 EPOCH_MS = 946_684_800_000  # 2000-01-01: keeps times small enough for 32-bit floats
 HOUR_MS = 3_600_000
@@ -19,9 +22,9 @@ NEVER_LOG2 = -1e9  # log2 of "no likes at all"; far below any real one, and fini
 
 _FIGURES_FIELDS: list[Any] = [
     ("key", "<u8"),
-    ("raw", "<i4"),
-    ("likes", "<i4"),
-    ("users", "<i4"),
+    ("raw", "<f4"),
+    ("likes", "<f4"),
+    ("users", "<f4"),
     ("likes_1d", "<f4"),
     ("likes_30d", "<f4"),
     ("first_h", "<f4"),
@@ -29,7 +32,9 @@ _FIGURES_FIELDS: list[Any] = [
 ]
 FIGURES = np.dtype(_FIGURES_FIELDS)
 """An item at one moment: key, sum of strengths, likes, users, log2 of the decayed likes (half-life
-1 and 30 days), hours from 2000 to its first time, category codes (0: none)."""
+1 and 30 days), hours from 2000 to its first time, category codes (0: none). All but the key and
+the codes are 32-bit floats, so that a join of records is a matrix of words: numpy works on its
+columns several times faster than on the fields of records."""
 
 NEIGHBOUR = np.dtype(
     [("forward", "<i4"), ("backward", "<i4"), ("short", "<i4"), ("ratio", "<f4"), *_FIGURES_FIELDS]
@@ -42,8 +47,12 @@ PULLED = np.dtype([("sim", "<f4"), ("short", "<f4"), *_FIGURES_FIELDS])
 PAIR = struct.Struct("<iiif")
 """Pair sums and ratio: the truth of a pair, and the head of a `NEIGHBOUR`."""
 
-_FIGURES = struct.Struct(f"<Qiiifff{CATEGORY_CODES}H")
-_RAW = struct.Struct("<i")
+LIKES, LIKES_1D, LIKES_30D = 3, 5, 6
+POPULARITY = slice(3, 8)
+"""Words of a `FIGURES` record; `POPULARITY`: likes, users, likes_1d, likes_30d, first_h."""
+
+_FIGURES = struct.Struct(f"<Q6f{CATEGORY_CODES}H")
+_RAW = struct.Struct("<f")
 assert _FIGURES.size == FIGURES.itemsize
 assert PAIR.size + FIGURES.itemsize == NEIGHBOUR.itemsize
 
@@ -76,9 +85,9 @@ def pack_figures(
     return _FIGURES.pack(key, *counts, *likes_log2, (first_ms - EPOCH_MS) / HOUR_MS, *codes)
 
 
-def raw_of(figures: bytes) -> int:
+def raw_of(figures: bytes) -> float:
     """Sum of strengths in a packed record."""
-    return int(_RAW.unpack_from(figures, 8)[0])
+    return float(_RAW.unpack_from(figures, 8)[0])
 
 
 def key_of(figures: bytes) -> int:
@@ -86,7 +95,7 @@ def key_of(figures: bytes) -> int:
     return int.from_bytes(figures[:8], "little")
 
 
-def ratio_of(figures: bytes, raw: int) -> float:
+def ratio_of(figures: bytes, raw: float) -> float:
     """How much larger the sum of strengths in `figures` is than `raw`; 1 where either is 0."""
     own = raw_of(figures)
     return own / raw if own > 0 and raw > 0 else 1.0
@@ -112,6 +121,26 @@ def log2_subtract(log2_sum: float, log2_term: float) -> float:
     return log2_sum + math.log2(rest) if rest > 1e-12 else NEVER_LOG2
 
 
-def figures_array(packed: bytes) -> NDArray[Any]:
-    """Packed `FIGURES` records as an array, without a copy."""
-    return np.frombuffer(packed, FIGURES)
+def words(packed: bytes, record: np.dtype[Any]) -> Words:
+    """Packed records as a matrix of 32-bit words, shape (n, words of a record), without a copy."""
+    return np.frombuffer(packed, "<f4").reshape(-1, record.itemsize // 4)
+
+
+def keys_in(columns: Words) -> Keys:
+    """Item keys from the two words that hold them, shape (n,)."""
+    return np.ascontiguousarray(columns).view("<u8").reshape(-1)
+
+
+def codes_in(columns: Words) -> NDArray[np.uint16]:
+    """Category codes from the words that hold them, shape (n, CATEGORY_CODES)."""
+    return np.ascontiguousarray(columns).view("<u2").reshape(-1, CATEGORY_CODES)
+
+
+def contained(keys: Keys, within: Keys) -> NDArray[np.bool_]:
+    """Which of `keys` are in the sorted array `within`."""
+    if not len(within):
+        return np.zeros(len(keys), bool)
+    places = within.searchsorted(keys)
+    np.minimum(places, len(within) - 1, out=places)
+    found: NDArray[np.bool_] = within[places] == keys
+    return found

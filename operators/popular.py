@@ -24,7 +24,7 @@ from operators.features import (
 )
 from operators.figures import ALL_TIME, WINDOW_NAMES, list_scores
 from operators.messages import Leader, PopularList, TrendingRow, order
-from operators.packing import figures_array
+from operators.packing import FIGURES, POPULARITY, words
 from operators.stage import BROADCAST, Codec, Out, StructCodec, Table, pair_key, scoped, tick
 
 GENERAL = (ALL_TIME, *WINDOW_NAMES)
@@ -160,8 +160,10 @@ class Popular:
         leaders: Sequence[Leader],
         time_ms: int,
     ) -> TrendingRow:
-        figures = figures_array(b"".join(leader.figures for leader in leaders))
-        columns = item_features(figures, self._reference(state, tenant), np.array(time_ms))
+        packed = b"".join(leader.figures for leader in leaders)
+        popularity = words(packed, FIGURES)[:, POPULARITY].astype(np.float64)
+        now_ms = np.array(time_ms, np.float64)
+        columns = item_features(popularity, self._reference(state, tenant), now_ms)
         parts = columns @ self._item_weights
         key = pair_key(tenant, name)
         written_us = tick(state.clock_us.get(key) or 0, time_ms)

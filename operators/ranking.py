@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from operators.accumulator import (
     RankedUser,
     UserCodec,
     absorb,
     add_seen,
+    drop,
     note_exposure,
     remember,
     seen_keys,
@@ -40,7 +40,16 @@ from operators.messages import (
     UserChanged,
     order,
 )
-from operators.packing import category_code, figures_array
+from operators.packing import (
+    FIGURES,
+    LIKES,
+    LIKES_1D,
+    LIKES_30D,
+    Keys,
+    category_code,
+    key_of,
+    words,
+)  # fmt: skip
 from operators.scoring import Candidates, RankingSettings, Scored, Shelf, make_shelf, score
 from operators.stage import (
     COUNT,
@@ -127,12 +136,12 @@ class Ranking:
             if signal.liked and signal.first:
                 note_exposure(user)
             absorb(user, message, seen_keys(state.seen, key, user), self._settings)
-            add_seen(state.seen, key, user, int(figures_array(message.counted.figures)["key"][0]))
+            add_seen(state.seen, key, user, key_of(message.counted.figures))
             remember(user, signal.action, signal.item)
         elif isinstance(message, Noted):
             if message.negative:
                 add_seen(state.seen, key, user, message.item_key)
-                user.rows, user.ids = _without(user, message.item_key)
+                drop(user, message.item_key)
             remember(user, message.action, None)
         elif isinstance(message, UserChanged):
             user.personalise = message.personalise
@@ -197,21 +206,21 @@ class _Shelves:
             self._made[tenant, category] = shelf
         return shelf
 
-    def unavailable(self, tenant: str) -> NDArray[np.uint64]:
+    def unavailable(self, tenant: str) -> Keys:
         return np.frombuffer(self._state.unavailable.get(tenant) or b"", "<u8")
 
     def reference(self, tenant: str) -> Reference:
-        best = {one.name: figures_array(one.rows)[:1] for one in self._lists(tenant, GENERAL)}
+        best = {one.name: words(one.rows, FIGURES) for one in self._lists(tenant, GENERAL)}
         plain = Reference()
 
-        def first(name: str, column: str, otherwise: float) -> float:
+        def first(name: str, word: int, otherwise: float) -> float:
             rows = best.get(name)
-            return float(rows[column][0]) if rows is not None and len(rows) else otherwise
+            return float(rows[0, word]) if rows is not None and len(rows) else otherwise
 
         return Reference(
-            int(first("all_time", "likes", plain.likes)),
-            first("1d", "likes_1d", plain.likes_1d),
-            first("30d", "likes_30d", plain.likes_30d),
+            int(first("all_time", LIKES, plain.likes)),
+            first("1d", LIKES_1D, plain.likes_1d),
+            first("30d", LIKES_30D, plain.likes_30d),
         )
 
 
@@ -224,11 +233,6 @@ def _whose(message: Message) -> tuple[str, str]:
     assert not isinstance(message, PopularList | Availability)
     who = message.counted.signal if isinstance(message, Pulled) else message
     return who.tenant, who.user
-
-
-def _without(user: RankedUser, item_key: int) -> tuple[NDArray[Any], list[str]]:
-    keep = user.rows["key"] != item_key
-    return user.rows[keep], [one for one, kept in zip(user.ids, keep, strict=True) if kept]
 
 
 def _forget(state: RankingState, key: str, user: RankedUser, message: Forget) -> RankedUser:

@@ -2,25 +2,32 @@
 
 Candidates are the user's rows, the shared lists and the list of the last category, minus what the
 user has seen, what is unavailable and what lies in a blocked category. Equal scores keep the
-order rows by main, then shared lists best first: at the starting weights, popular items fill up
-in the order of popularity.
+order of the candidates, rows first, then shared lists best first: at the starting weights,
+popular items fill up in the order of popularity.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from operators.accumulator import (
-    FIGURE_COLUMNS,
-    ROW,
+    BEST_AT,
+    CODES,
+    COLUMNS,
+    EXPOSED,
+    FAST,
+    MAIN,
+    POPULARITY,
+    SEED,
+    SHORT,
+    SUPPORT,
     AccumulatorSettings,
-    Keys,
+    Ids,
     RankedUser,
-    contained,
 )
 from operators.features import (
     ITEM_FEATURES,
@@ -32,10 +39,12 @@ from operators.features import (
     outside,
 )
 from operators.messages import PopularList
-from operators.packing import figures_array
+from operators.packing import FIGURES, Keys, Words, codes_in, contained, keys_in, words
 
 SHOWN = 10
-CODES = 65_536
+CODE_COUNT = 65_536
+(C0, C1, SHORT_TERM, C0LOG, RANK, SUPPORTED, GENRE, EXPOSED_IN_VAIN, IN_CF, CAT_LAST,
+ SEEDED) = range(len(USER_FEATURES))  # fmt: skip
 
 
 class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
@@ -51,10 +60,11 @@ class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
 
 @dataclass
 class Shelf:
-    """Items of shared lists as `ROW` records without sums, each item once."""
+    """Items of shared lists as candidate rows without sums, each item once."""
 
-    rows: NDArray[Any]
-    ids: list[str]
+    rows: Words
+    keys: Keys
+    ids: Ids
 
 
 @dataclass
@@ -92,141 +102,144 @@ class Scored:
 
 def make_shelf(lists: Sequence[PopularList]) -> Shelf:
     """Join shared lists; an item keeps its first place."""
-    figures = figures_array(b"".join(one.rows for one in lists))
-    ids = [item for one in lists for item in one.ids]
-    first = np.sort(np.unique(figures["key"], return_index=True)[1])
-    rows = np.zeros(len(first), ROW)
-    for name in ("key", *FIGURE_COLUMNS):
-        rows[name] = figures[name][first]
-    return Shelf(rows, [ids[place] for place in first.tolist()])
+    figures = words(b"".join(one.rows for one in lists), FIGURES)
+    keys = keys_in(figures[:, :2])
+    ids = np.array([item for one in lists for item in one.ids], object)
+    first = np.sort(np.unique(keys, return_index=True)[1])
+    rows = np.zeros((len(first), COLUMNS), np.float32)
+    rows[:, POPULARITY.start :] = figures[first, 3:]
+    return Shelf(rows, keys[first], ids[first])
+
+
+@dataclass
+class _Gathered:
+    """One user's candidates: rows, keys and ids beside each other, the first `own` the user's."""
+
+    rows: Words
+    keys: Keys
+    ids: Ids
+    own: int
 
 
 def score(batch: Sequence[Candidates], weights: Weights, settings: RankingSettings) -> list[Scored]:
     """Score the candidates of each user and keep the best `list_max`."""
     gathered = [_gather(one) for one in batch]
-    rows = np.concatenate([each for each, _, _ in gathered])
-    lengths = np.array([len(each) for each, _, _ in gathered])
-    inside = np.concatenate([flags for _, _, flags in gathered])
+    lengths = np.array([len(one.rows) for one in gathered])
+    rows = np.concatenate([one.rows for one in gathered])
     whose = np.repeat(np.arange(len(batch)), lengths)
-    times = np.repeat(np.array([one.time_ms for one in batch], np.float64), lengths)
-    item_part = _item_part(batch, rows, lengths, times, weights)
-    user_part = _user_features(batch, rows, whose, inside, settings) @ weights.of(USER_FEATURES)
-    scores = item_part + user_part
-    order = np.lexsort((-rows["main"], -scores, whose))
     ends = np.cumsum(lengths)
+    inside = np.arange(len(rows)) < (ends - lengths + [one.own for one in gathered])[whose]
+    item_part = _item_part(batch, rows, lengths, weights)
+    features = _user_features(batch, rows, lengths, inside, settings)
+    scores = item_part + features @ weights.of(USER_FEATURES)
     results = []
-    for index, one in enumerate(batch):
-        start = int(ends[index] - lengths[index])
-        best = order[start : int(ends[index])][: settings.list_max]
-        ids = gathered[index][1]
-        one.user.shown = rows["key"][best[:SHOWN]].tolist()
+    for one, found, end, length in zip(batch, gathered, ends, lengths, strict=True):
+        start = end - length
+        best = np.argsort(-scores[start:end], kind="stable")[: settings.list_max]
+        one.user.shown = found.keys[best[:SHOWN]].tolist()
         results.append(
             Scored(
-                [ids[place] for place in (best - start).tolist()], scores[best],
-                item_part[best], inside[best].tolist(), rows["best_at"][best].tolist(),
+                found.ids[best].tolist(), scores[start + best], item_part[start + best],
+                (best < found.own).tolist(), found.rows[best, BEST_AT].astype(np.int64).tolist(),
             )
         )  # fmt: skip
     return results
 
 
-def _gather(one: Candidates) -> tuple[NDArray[Any], list[str], NDArray[np.bool_]]:
-    """Rows, ids and "in CF" of a user's candidates."""
+def _gather(one: Candidates) -> _Gathered:
     user, shelf = one.user, one.shelf
-    shelf_keep = ~contained(shelf.rows["key"], one.seen)
-    shelf_keep &= ~contained(shelf.rows["key"], np.sort(user.rows["key"]))
-    rows = np.concatenate([user.rows, shelf.rows])
-    keep = np.concatenate([np.ones(len(user.rows), bool), shelf_keep])
-    if len(one.unavailable):
-        keep &= ~contained(rows["key"], one.unavailable)
-    if user.blocked:
-        keep &= ~np.isin(rows["codes"], np.array(user.blocked, np.uint16)).any(axis=1)
-    places = np.flatnonzero(keep)
-    ids = user.ids + shelf.ids
-    return rows[places], [ids[place] for place in places.tolist()], places < len(user.rows)
+    others = np.flatnonzero(
+        ~(contained(shelf.keys, one.seen) | contained(shelf.keys, np.sort(user.keys)))
+    )
+    rows = np.concatenate([user.rows, shelf.rows[others]])
+    keys = np.concatenate([user.keys, shelf.keys[others]])
+    ids = np.concatenate([user.ids, shelf.ids[others]])
+    own = len(user.keys)
+    if len(one.unavailable) or user.blocked:
+        keep = ~contained(keys, one.unavailable)
+        if user.blocked:
+            blocked = np.array(user.blocked, np.uint16)
+            keep &= ~np.isin(codes_in(rows[:, CODES]), blocked).any(axis=1)
+        rows, keys, ids, own = rows[keep], keys[keep], ids[keep], int(keep[:own].sum())
+    return _Gathered(rows, keys, ids, own)
 
 
 def _item_part(
-    batch: Sequence[Candidates],
-    rows: NDArray[Any],
-    lengths: NDArray[np.int64],
-    times: Floats,
-    weights: Weights,
+    batch: Sequence[Candidates], rows: Words, lengths: NDArray[np.int64], weights: Weights
 ) -> Floats:
     """Item part of the scores; one pass where all users share a reference, as in one tenant."""
     item_weights = weights.of(ITEM_FEATURES)
+    popularity = rows[:, POPULARITY].astype(np.float64)
+    times = np.repeat(np.array([one.time_ms for one in batch], np.float64), lengths)
     if all(one.reference == batch[0].reference for one in batch):
-        return item_features(rows, batch[0].reference, times) @ item_weights
+        return item_features(popularity, batch[0].reference, times) @ item_weights
     parts = np.empty(len(rows))
     ends = np.cumsum(lengths)
     for one, end, length in zip(batch, ends, lengths, strict=True):
         span = slice(end - length, end)
-        parts[span] = item_features(rows[span], one.reference, times[span]) @ item_weights
+        part = item_features(popularity[span], one.reference, times[span])
+        parts[span] = part @ item_weights
     return parts
 
 
 def _user_features(
     batch: Sequence[Candidates],
-    rows: NDArray[Any],
-    whose: NDArray[np.int64],
+    rows: Words,
+    lengths: NDArray[np.int64],
     inside: NDArray[np.bool_],
     settings: RankingSettings,
 ) -> Floats:
     """`USER_FEATURES`, shape (n, 11)."""
-    columns: dict[str, NDArray[Any]] = {}
-    main = rows["main"].astype(np.float64)
-    top = _per_user_max(main, whose, len(batch))
-    columns["c0"] = np.sqrt(main / top)
-    for name, column in (("c1", "fast"), ("short", "short"), ("seed", "seed")):
-        values = rows[column].astype(np.float64)
-        columns[name] = np.sqrt(values / _per_user_max(values, whose, len(batch)))
+    whose = np.repeat(np.arange(len(batch)), lengths)
+    sums = rows[:, [MAIN, FAST, SHORT, SEED]].astype(np.float64)
+    tops = np.zeros((len(batch), 4))
+    filled = np.flatnonzero(lengths)
+    starts = (np.cumsum(lengths) - lengths)[filled]
+    if len(starts):
+        tops[filled] = np.maximum.reduceat(sums, starts, axis=0)
+    tops[tops <= 0] = 1.0
+    shares = sums / tops[whose]
     constants = outside(settings.candidates_max)
-    small = np.log(np.maximum(1e-6, main) / top) / 3
-    columns["c0log"] = np.where(inside, small, constants["c0log"])
-    place = -np.log2(1 + _rank_by_main(main, whose)) / 4
-    columns["rank"] = np.where(inside, place, constants["rank"])
-    columns["support"] = np.log1p(rows["support"])
-    columns["exposed"] = np.log1p(rows["exposed"])
-    columns["in_cf"] = inside
-    columns["genre"] = _taste_cosines(batch, rows, whose)
-    last = np.array([one.user.code for one in batch], np.uint16)[whose]
-    columns["cat_last"] = ((rows["codes"] == last[:, None]) & (last[:, None] > 0)).any(axis=1)
-    return np.stack([columns[name].astype(np.float64) for name in USER_FEATURES], axis=1)
+    columns = np.empty((len(rows), len(USER_FEATURES)))
+    columns[:, [C0, C1, SHORT_TERM, SEEDED]] = np.sqrt(shares)
+    small = np.log(np.maximum(1e-6, sums[:, 0]) / tops[whose, 0]) / 3
+    columns[:, C0LOG] = np.where(inside, small, constants["c0log"])
+    place = -np.log2(1.0 + _rank_by_main(rows[:, MAIN], lengths)) / 4
+    columns[:, RANK] = np.where(inside, place, constants["rank"])
+    columns[:, SUPPORTED] = np.log1p(rows[:, SUPPORT])
+    columns[:, EXPOSED_IN_VAIN] = np.log1p(rows[:, EXPOSED])
+    columns[:, IN_CF] = inside
+    codes = codes_in(rows[:, CODES])
+    columns[:, GENRE] = _taste_cosines(batch, codes, lengths)
+    last = np.array([one.user.code for one in batch], np.uint16)[whose, None]
+    columns[:, CAT_LAST] = ((codes == last) & (last > 0)).any(axis=1)
+    return columns
 
 
-def _per_user_max(values: Floats, whose: NDArray[np.int64], users: int) -> Floats:
-    """Each user's largest value, spread over the user's rows; 1 where there is none above 0."""
-    top = np.zeros(users)
-    np.maximum.at(top, whose, values)
-    top[top <= 0] = 1.0
-    return top[whose]
-
-
-def _rank_by_main(main: Floats, whose: NDArray[np.int64]) -> NDArray[np.int64]:
+def _rank_by_main(main: Words, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Place of each row among its user's rows by main, from 0."""
-    order = np.lexsort((-main, whose))
-    starts = np.searchsorted(whose, whose)
     ranks = np.empty(len(main), np.int64)
-    ranks[order] = np.arange(len(main)) - starts
+    start = 0
+    for length in lengths.tolist():
+        order = start + np.argsort(-main[start : start + length], kind="stable")
+        ranks[order] = np.arange(length)
+        start += length
     return ranks
 
 
 def _taste_cosines(
-    batch: Sequence[Candidates], rows: NDArray[Any], whose: NDArray[np.int64]
+    batch: Sequence[Candidates], codes: NDArray[np.uint16], lengths: NDArray[np.int64]
 ) -> Floats:
     """Twice the cosine of each user's taste and each row's categories."""
-    codes = rows["codes"]
-    sums = np.zeros(len(rows))
-    worth = np.zeros(CODES)
-    bounds = np.searchsorted(whose, np.arange(len(batch) + 1))
-    for index, one in enumerate(batch):
-        taste = one.user.taste
-        if not taste:
-            continue
-        span = slice(bounds[index], bounds[index + 1])
-        places, values = list(taste), np.array(list(taste.values()))
-        worth[places] = values
-        sums[span] = worth[codes[span]].sum(axis=1) / max(1e-12, float(np.linalg.norm(values)))
-        worth[places] = 0.0
-    lengths = np.sqrt(np.maximum(1, (codes > 0).sum(axis=1)))
-    result: Floats = 2 * sums / lengths
+    sums = np.zeros(len(codes))
+    worth = np.zeros(CODE_COUNT)
+    start = 0
+    for one, length in zip(batch, lengths.tolist(), strict=True):
+        if taste := one.user.taste:
+            places, values = list(taste), np.array(list(taste.values()))
+            worth[places] = values / max(1e-12, math.sqrt(float(values @ values)))
+            sums[start : start + length] = worth[codes[start : start + length]].sum(axis=1)
+            worth[places] = 0.0
+        start += length
+    result: Floats = 2 * sums / np.sqrt(np.maximum(1, (codes > 0).sum(axis=1)))
     return result
