@@ -1,0 +1,145 @@
+"""One stage alone, and the messages it gets, with every boring field filled in."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from operators.events import NEGATIVE_ACTIONS
+from operators.messages import (
+    Counted,
+    Forget,
+    Learn,
+    Noted,
+    PairSeen,
+    PopularList,
+    Pulled,
+    Signal,
+    UserChanged,
+)
+from operators.packing import EPOCH_MS, NEVER_LOG2, item_key, pack_figures
+from operators.stage import DictTable, Out
+from tests.graph import new_state
+
+TENANT = "default"
+_numbers = count()
+
+
+class Driven:
+    """A stage with a state of its own; batches are sorted as in a job."""
+
+    def __init__(self, stage: Any, table: Any = DictTable) -> None:
+        self.stage = stage
+        self.state = new_state(stage, table)
+
+    def send(self, *batch: Any) -> list[Out]:
+        return self.stage.apply(self.state, sorted(batch, key=self.stage.order))
+
+    def data(self) -> dict[str, dict[str, bytes]]:
+        """The bytes of all tables."""
+        return {name: dict(table.data) for name, table in vars(self.state).items()}
+
+    def mentions(self, text: str) -> bool:
+        """Whether any key or value of the state holds this text."""
+        return any(
+            text in key or text.encode() in value
+            for table in self.data().values()
+            for key, value in table.items()
+        )
+
+
+def sent(outs: Sequence[Out], to: str) -> list[Any]:
+    """Messages of one channel."""
+    return [out.message for out in outs if out.to == to]
+
+
+def counts(outs: Sequence[Out]) -> dict[str, int]:
+    """What was counted, by name."""
+    total: dict[str, int] = {}
+    for out in outs:
+        if out.to == "count":
+            total[out.key] = total.get(out.key, 0) + out.message
+    return total
+
+
+def new_id() -> str:
+    return f"m{next(_numbers):07d}"
+
+
+def figures(
+    item: str,
+    raw: int = 0,
+    likes: int = 0,
+    users: int = 0,
+    likes_1d: float = NEVER_LOG2,
+    likes_30d: float = NEVER_LOG2,
+    first_ms: int = EPOCH_MS,
+    categories: Sequence[str] = (),
+) -> bytes:
+    return pack_figures(
+        item_key(item), (raw, likes, users), (likes_1d, likes_30d), first_ms, list(categories)
+    )
+
+
+def signal(user: str, item: str, at_ms: int = 1000, strength: int = 10, **fields: Any) -> Signal:
+    """A first like unless said."""
+    old = fields.get("old", 0)
+    return Signal(
+        at_ms, fields.get("event_id") or new_id(), fields.get("tenant", TENANT), user,
+        fields.get("seq", 1), item, fields.get("action", "like"), strength, old,
+        fields.get("first", old == 0), fields.get("liked", old == 0), fields.get("segment", ""),
+    )  # fmt: skip
+
+
+def counted(one: Signal, figured: bytes | None = None, category: str = "") -> Counted:
+    packed = figures(one.item, raw=max(one.strength, one.old)) if figured is None else figured
+    return Counted(one.time_ms, one.event_id, one, packed, f"Title {one.item}", category)
+
+
+def learn(one: Counted, increase: int, *pairs: tuple[str, int, int, bytes]) -> Learn:
+    return Learn(one.time_ms, one.event_id, one, increase, list(pairs))
+
+
+def pair_seen(
+    item: str,
+    other: str,
+    forward: int = 0,
+    backward: int = 0,
+    short: int = 0,
+    ratio: float = 1.0,
+    figured: bytes | None = None,
+    at_ms: int = 1000,
+) -> PairSeen:
+    packed = figures(other) if figured is None else figured
+    return PairSeen(at_ms, new_id(), TENANT, item, other, forward, backward, short, ratio, packed)
+
+
+def forget(user: str, at_ms: int, seq: int, tenant: str = TENANT) -> Forget:
+    return Forget(at_ms, new_id(), tenant, user, seq)
+
+
+def noted(user: str, item: str, at_ms: int, action: str = "dislike", seq: int = 1) -> Noted:
+    negative = action in NEGATIVE_ACTIONS
+    return Noted(at_ms, new_id(), TENANT, user, seq, action, item, item_key(item), negative)
+
+
+def user_changed(user: str, at_ms: int, seq: int, **fields: Any) -> UserChanged:
+    return UserChanged(
+        at_ms, new_id(), TENANT, user, seq, fields.get("personalise", True),
+        fields.get("blocked", []),
+    )  # fmt: skip
+
+
+def pulled(one: Counted, *rows: tuple[str, float, float, bytes]) -> Pulled:
+    """Rows are (item, similarity, short similarity, figures)."""
+    packed = b"".join(
+        np.array([sim, short], "<f4").tobytes() + data for _, sim, short, data in rows
+    )
+    return Pulled(one.time_ms, one.event_id, one, [row[0] for row in rows], packed)
+
+
+def popular_list(name: str, *items: tuple[str, bytes], at_ms: int = 0) -> PopularList:
+    return PopularList(
+        at_ms, "", TENANT, name, [item for item, _ in items], b"".join(data for _, data in items)
+    )
