@@ -1,0 +1,78 @@
+"""A backlog worked off at full speed: what the job can do when nothing holds it back.
+
+The batches of a backlog are as large as the job makes them, so a user's several events in one
+batch become one list; the cost of an event is lower than under a steady load of the same rate.
+"""
+
+import time
+
+from deploy.bench.arithmetic import cost
+from deploy.bench.bench import Bench
+from deploy.bench.options import BenchError
+from deploy.bench.report import Drain
+from deploy.bench.sampling import Sampler
+
+_SLICES = 20
+_POLL_S = 0.05
+
+Points = list[tuple[float, float]]
+
+
+def drain(bench: Bench) -> None:
+    """Fill the topic, start the job, and watch the rows come."""
+    warmup, wanted = bench.options.warmup_events, bench.options.drain
+    bench.catalogue()
+    bench.mark()
+    if warmup:
+        bench.fill(warmup)
+        bench.mark()
+    bench.report.warmup_events = warmup
+    for part in range(_SLICES):
+        if size := wanted * (part + 1) // _SLICES - wanted * part // _SLICES:
+            bench.fill(size)
+            bench.mark()
+    submitted_s = time.monotonic()
+    bench.submit()
+    with Sampler(bench.take, bench.options.sample_s) as sampler:
+        points = _watch(bench)
+        bench.rest()
+        samples = sampler.finish()
+    first_s = points[0][0]
+    bench.report.drain = Drain(
+        backlog=warmup + wanted,
+        started_s=first_s - submitted_s,
+        per_s=rate_after(points, warmup),
+        progress=[(at_s - first_s, passed) for at_s, passed in points],
+        cost=cost(samples[0], samples[-1], bench.cores, warmup + wanted),
+        load_1m=samples[0].usage.load_1m,
+    )
+
+
+def _watch(bench: Bench) -> Points:
+    """Monotonic time of each new row that was looked for, and the records before it."""
+    total = float(sum(bench.offsets.get()))
+    points: Points = []
+    deadline = time.monotonic() + bench.options.patience_s
+    while True:
+        passed, complete = bench.progress.look()
+        now_s = time.monotonic()
+        if bench.progress.found and (not points or passed > points[-1][1]):
+            points.append((now_s, passed))
+            bench.tell("working off the backlog", passed, total)
+        if complete:
+            return points
+        if now_s > deadline:
+            msg = f"rows of only {passed} of {total:.0f} records came; raise --patience"
+            raise BenchError(msg)
+        time.sleep(_POLL_S)
+
+
+def rate_after(points: Points, records: float) -> float:
+    """Records a second from the first point behind so many of them to the last point.
+
+    >>> rate_after([(10.0, 0.0), (11.0, 50.0), (13.0, 250.0)], 50.0)
+    100.0
+    """
+    first = next((point for point in points if point[1] >= records), points[0])
+    last = points[-1]
+    return (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else 0.0
