@@ -17,14 +17,17 @@ from operators.packing import (
     PAIR,
     PULLED,
     category_code,
-    figures_array,
+    codes_in,
+    contained,
     item_key,
     key_of,
+    keys_in,
     log2_add,
     log2_subtract,
     pack_figures,
     ratio_of,
     raw_of,
+    words,
 )
 
 
@@ -72,8 +75,8 @@ def test_figures_byte_by_byte():
     packed = pack_figures(0x0102030405060708, (258, 3, 4), (1.5, -2.0), first_ms, ["drama"])
     assert packed == (
         bytes([8, 7, 6, 5, 4, 3, 2, 1])
-        + bytes([2, 1, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0])
-        + bytes.fromhex("0000c03f 000000c0 00001042")  # 1.5, -2.0, 36.0 in IEEE 754
+        # 258, 3, 4, 1.5, -2.0, 36.0 in IEEE 754
+        + bytes.fromhex("00008143 00004040 00008040 0000c03f 000000c0 00001042")
         + category_code("drama").to_bytes(2, "little")
         + bytes(10)
     )
@@ -81,17 +84,39 @@ def test_figures_byte_by_byte():
     assert key_of(packed) == 0x0102030405060708
 
 
-def test_figures_read_back_as_an_array():
+def test_figures_read_back_as_records():
     packed = pack_figures(7, (-1, 2, 3), (4.0, 5.0), EPOCH_MS - HOUR_MS, list("abcdefgh"))
-    rows = figures_array(packed + pack_figures(9, (0, 0, 0), (NEVER_LOG2, NEVER_LOG2), 0, []))
+    packed += pack_figures(9, (0, 0, 0), (NEVER_LOG2, NEVER_LOG2), 0, [])
+    rows = np.frombuffer(packed, FIGURES)
     assert rows["key"].tolist() == [7, 9]
     assert rows["raw"].tolist() == [-1, 0]
     assert (rows["likes"][0], rows["users"][0]) == (2, 3)
     assert (rows["likes_1d"][0], rows["likes_30d"][0]) == (4.0, 5.0)
-    assert rows["first_h"].tolist() == [-1.0, -EPOCH_MS / HOUR_MS]
+    assert rows["first_h"].tolist() == [-1.0, np.float32(-EPOCH_MS / HOUR_MS)]
     assert rows["codes"][0].tolist() == [category_code(one) for one in "abcdef"]
     assert rows["codes"][1].tolist() == [0] * 6
-    assert len(figures_array(b"")) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.lists(st.text(), max_size=6))))
+def test_keys_and_codes_are_found_in_the_words_of_records(items):
+    packed = b"".join(pack_figures(key, (1, 1, 1), (0.0, 0.0), 0, names) for key, names in items)
+    matrix = words(packed, FIGURES)
+    assert matrix.shape == (len(items), 11)
+    assert keys_in(matrix[:, :2]).tolist() == [key for key, _ in items]
+    codes = codes_in(matrix[:, 8:]).tolist()
+    for (_, names), got in zip(items, codes, strict=True):
+        assert got == [*map(category_code, names), *[0] * (6 - len(names))]
+    # a copy of the words, as joins make, keeps every bit, also of keys that are no number
+    assert matrix[::-1].copy()[::-1].tobytes() == packed
+
+
+KEYS = st.lists(st.one_of(st.integers(0, 9), st.integers(0, 2**64 - 1)), max_size=20)
+
+
+@given(KEYS, KEYS)
+def test_contained_is_membership(keys, within):
+    found = contained(np.array(keys, np.uint64), np.array(sorted(set(within)), np.uint64))
+    assert found.tolist() == [key in within for key in keys]
 
 
 @pytest.mark.parametrize(
