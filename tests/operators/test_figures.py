@@ -83,6 +83,7 @@ def test_what_a_signal_adds(strength, old, first, liked, figures_):
     stage.send(signal("u", "i", 1000, strength, old=old, first=first, liked=liked))
     got = stored(stage, "i")
     assert (got.raw, got.likes, got.users) == figures_
+    assert got.segments == {}
 
 
 def test_an_item_without_a_record_is_called_by_its_id_and_is_as_old_as_its_first_signal():
@@ -232,6 +233,16 @@ def test_a_new_category_takes_the_item_off_the_list_of_the_old_one():
     assert report.categories == ["drama"]
     # b leads in nothing but the category that a has left
     assert leaders(stage.send(signal("u1", "b", EPOCH_MS))).keys() == {"b"}
+
+
+@pytest.mark.xfail(strict=True, reason="an item stays a leader of a segment it no longer counts in")
+def test_an_item_that_lost_its_likes_in_a_segment_makes_room_there():
+    stage = figures(leaders=1)
+    stage.send(signal("u", "a", EPOCH_MS, segment="NZ"),
+               *(signal(f"v{n}", "a", EPOCH_MS, segment="FR") for n in range(3)))  # fmt: skip
+    stage.send(withdrawn("a", 10, EPOCH_MS, "NZ"))
+    # b leads in nothing but the segment in which nobody likes a any more
+    assert set(leaders(stage.send(signal("w", "b", EPOCH_MS - HOUR_MS, segment="NZ")))) == {"b"}
 
 
 def test_a_catalogue_record_gives_a_row_and_an_older_one_nothing():
