@@ -144,13 +144,14 @@ def _print_summary(console: Console, source: Source, outcome: _Outcome) -> None:
         f"({rate:,.0f} events/s): {total - outcome.failed:,} delivered, {outcome.failed:,} failed",
     ]
     if report.skipped:
-        lines.append(f"{report.skipped:,} rows skipped, the first of them:")
+        lines.append(f"skipped rows: {report.skipped:,}, the first of them:")
         lines += [f"  {sample}" for sample in report.samples]
     if report.duplicates:
-        lines.append(f"{report.duplicates:,} events have the id of an earlier one")
+        lines.append(f"events with the id of an earlier one: {report.duplicates:,}")
     lines += report.notes
     if outcome.failed:
-        lines.append(f"broken off at the first failed delivery: {outcome.first_failure}")
+        end = "; broken off there" if sent.broken_off else ""
+        lines.append(f"the first failure: {outcome.first_failure}{end}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

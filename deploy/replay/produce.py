@@ -147,7 +147,8 @@ class Producer:
                     topic,
                     key=raw_key,
                     value=value,
-                    timestamp=record.event_time,
+                    # To the client, 0 means now.
+                    timestamp=record.event_time or 1,
                     on_delivery=self._on_delivery,
                 )
                 break
