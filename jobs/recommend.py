@@ -150,7 +150,8 @@ def sink_settings(settings: Recommend) -> SinkSettings:
         keyspace=cassandra.keyspace, user=cassandra.user,
         password=configuration.from_environment(configuration.CASSANDRA_PASSWORD),
         consistency=cassandra.consistency, concurrency=cassandra.concurrency,
-        timeout_s=cassandra.timeout_s, attempts=cassandra.attempts,
+        batch_bytes=cassandra.batch_bytes, timeout_s=cassandra.timeout_s,
+        attempts=cassandra.attempts,
         rows=RowSettings(
             surface=cassandra.surface, model=settings.weights.model, variant=cassandra.variant,
             ttl_s=cassandra.ttl_s,

@@ -60,7 +60,9 @@ class Cassandra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         hosts: Contact points.
         datacenter: Local data centre of the driver.
-        concurrency: Writes under way at once from one sink.
+        concurrency: Requests under way at once from one sink.
+        batch_bytes: Largest batch of writes for the same replicas; 0 sends each alone. Cassandra
+            refuses batches above batch_size_fail_threshold, 50 KiB unless its settings say else.
         timeout_s: Of one write.
         attempts: Tries of a write before the bundle fails and the job goes back to its last
             checkpoint.
@@ -75,7 +77,8 @@ class Cassandra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keyspace: str = "headwater"
     user: str = ""
     consistency: Literal["ONE", "LOCAL_ONE", "LOCAL_QUORUM", "QUORUM"] = "LOCAL_ONE"
-    concurrency: Positive = 64
+    concurrency: Positive = 32
+    batch_bytes: Annotated[int, Meta(ge=0)] = 40_000
     timeout_s: float = 10.0
     attempts: Positive = 5
     surface: str = "home"

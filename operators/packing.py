@@ -67,9 +67,9 @@ def item_key(item: str) -> int:
 
 
 def category_code(category: str) -> int:
-    """16-bit code of a category, 1 to 65535."""
-    digest = blake2b(category.encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "little") % 65_535 + 1
+    """16-bit code of a category; its low twelve bits, which are used alone too, are never 0."""
+    digest = int.from_bytes(blake2b(category.encode(), digest_size=4).digest(), "little")
+    return digest >> 16 & 0xF000 | digest % 4095 + 1
 
 
 def pack_figures(

@@ -7,7 +7,7 @@ popular items fill up in the order of popularity.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -42,9 +42,9 @@ from operators.messages import PopularList
 from operators.packing import FIGURES, Keys, Words, codes_in, contained, keys_in, words
 
 SHOWN = 10
-CODE_COUNT = 65_536
-(C0, C1, SHORT_TERM, C0LOG, RANK, SUPPORTED, GENRE, EXPOSED_IN_VAIN, IN_CF, CAT_LAST,
- SEEDED) = range(len(USER_FEATURES))  # fmt: skip
+TASTE_CODES = 4096
+"""Codes are folded to twelve bits for the taste: its table then stays in the nearest cache, and an
+item passes for one of a user's 64 categories by accident in one of 64 cases."""
 
 
 class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
@@ -130,8 +130,12 @@ def score(batch: Sequence[Candidates], weights: Weights, settings: RankingSettin
     ends = np.cumsum(lengths)
     inside = np.arange(len(rows)) < (ends - lengths + [one.own for one in gathered])[whose]
     item_part = _item_part(batch, rows, lengths, weights)
-    features = _user_features(batch, rows, lengths, inside, settings)
-    scores = item_part + features @ weights.of(USER_FEATURES)
+    view = _View(batch, rows, lengths, whose, inside, settings)
+    user_part = np.zeros(len(rows))
+    for name, compute in _USER_COLUMNS.items():
+        if weight := weights.values.get(name, 0.0):  # most are worth nothing before learning
+            user_part += weight * compute(view)
+    scores = item_part + user_part
     results = []
     for one, found, end, length in zip(batch, gathered, ends, lengths, strict=True):
         start = end - length
@@ -169,6 +173,8 @@ def _item_part(
 ) -> Floats:
     """Item part of the scores; one pass where all users share a reference, as in one tenant."""
     item_weights = weights.of(ITEM_FEATURES)
+    if not item_weights.any():
+        return np.zeros(len(rows))
     popularity = rows[:, POPULARITY].astype(np.float64)
     times = np.repeat(np.array([one.time_ms for one in batch], np.float64), lengths)
     if all(one.reference == batch[0].reference for one in batch):
@@ -182,38 +188,72 @@ def _item_part(
     return parts
 
 
-def _user_features(
-    batch: Sequence[Candidates],
-    rows: Words,
-    lengths: NDArray[np.int64],
-    inside: NDArray[np.bool_],
-    settings: RankingSettings,
-) -> Floats:
-    """`USER_FEATURES`, shape (n, 11)."""
-    whose = np.repeat(np.arange(len(batch)), lengths)
-    sums = rows[:, [MAIN, FAST, SHORT, SEED]].astype(np.float64)
-    tops = np.zeros((len(batch), 4))
-    filled = np.flatnonzero(lengths)
-    starts = (np.cumsum(lengths) - lengths)[filled]
-    if len(starts):
-        tops[filled] = np.maximum.reduceat(sums, starts, axis=0)
-    tops[tops <= 0] = 1.0
-    shares = sums / tops[whose]
-    constants = outside(settings.candidates_max)
-    columns = np.empty((len(rows), len(USER_FEATURES)))
-    columns[:, [C0, C1, SHORT_TERM, SEEDED]] = np.sqrt(shares)
-    small = np.log(np.maximum(1e-6, sums[:, 0]) / tops[whose, 0]) / 3
-    columns[:, C0LOG] = np.where(inside, small, constants["c0log"])
-    place = -np.log2(1.0 + _rank_by_main(rows[:, MAIN], lengths)) / 4
-    columns[:, RANK] = np.where(inside, place, constants["rank"])
-    columns[:, SUPPORTED] = np.log1p(rows[:, SUPPORT])
-    columns[:, EXPOSED_IN_VAIN] = np.log1p(rows[:, EXPOSED])
-    columns[:, IN_CF] = inside
-    codes = codes_in(rows[:, CODES])
-    columns[:, GENRE] = _taste_cosines(batch, codes, lengths)
-    last = np.array([one.user.code for one in batch], np.uint16)[whose, None]
-    columns[:, CAT_LAST] = ((codes == last) & (last > 0)).any(axis=1)
-    return columns
+@dataclass
+class _View:
+    """All candidates of a batch below each other, and what the user features are made of."""
+
+    batch: Sequence[Candidates]
+    rows: Words
+    lengths: NDArray[np.int64]
+    whose: NDArray[np.int64]
+    inside: NDArray[np.bool_]
+    settings: RankingSettings
+
+    def top(self, column: int) -> Floats:
+        """Each user's largest value of a column, a row each; 1 where there is none above 0."""
+        tops = np.zeros(len(self.batch))
+        filled = np.flatnonzero(self.lengths)
+        starts = (np.cumsum(self.lengths) - self.lengths)[filled]
+        if len(starts):
+            tops[filled] = np.maximum.reduceat(self.rows[:, column], starts)
+        tops[tops <= 0] = 1.0
+        return tops[self.whose]
+
+    def root(self, column: int) -> Floats:
+        """Square root of a column's share of the user's largest value."""
+        roots: Floats = np.sqrt(self.rows[:, column] / self.top(column))
+        return roots
+
+    def constant(self, name: str) -> float:
+        """Value of a feature where no neighbour answer named the item."""
+        return outside(self.settings.candidates_max)[name]
+
+
+def _c0log(view: _View) -> Floats:
+    small: Floats = np.log(np.maximum(1e-6, view.rows[:, MAIN]) / view.top(MAIN)) / 3
+    return np.where(view.inside, small, view.constant("c0log"))
+
+
+def _rank(view: _View) -> Floats:
+    place: Floats = -np.log2(1.0 + _rank_by_main(view.rows[:, MAIN], view.lengths)) / 4
+    return np.where(view.inside, place, view.constant("rank"))
+
+
+def _genre(view: _View) -> Floats:
+    return _taste_cosines(view.batch, codes_in(view.rows[:, CODES]), view.lengths)
+
+
+def _cat_last(view: _View) -> Floats:
+    last = np.array([one.user.code for one in view.batch], np.uint16)[view.whose, None]
+    same = (codes_in(view.rows[:, CODES]) == last) & (last > 0)
+    flags: Floats = same.any(axis=1).astype(np.float64)
+    return flags
+
+
+_USER_COLUMNS: Mapping[str, Callable[[_View], Floats]] = {
+    "c0": lambda view: view.root(MAIN),
+    "c1": lambda view: view.root(FAST),
+    "short": lambda view: view.root(SHORT),
+    "c0log": _c0log,
+    "rank": _rank,
+    "support": lambda view: np.log1p(view.rows[:, SUPPORT].astype(np.float64)),
+    "genre": _genre,
+    "exposed": lambda view: np.log1p(view.rows[:, EXPOSED].astype(np.float64)),
+    "in_cf": lambda view: view.inside.astype(np.float64),
+    "cat_last": _cat_last,
+    "seed": lambda view: view.root(SEED),
+}
+assert tuple(_USER_COLUMNS) == USER_FEATURES
 
 
 def _rank_by_main(main: Words, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -232,13 +272,14 @@ def _taste_cosines(
 ) -> Floats:
     """Twice the cosine of each user's taste and each row's categories."""
     sums = np.zeros(len(codes))
-    worth = np.zeros(CODE_COUNT)
+    worth, folded = np.zeros(TASTE_CODES, np.float32), codes % TASTE_CODES
     start = 0
     for one, length in zip(batch, lengths.tolist(), strict=True):
         if taste := one.user.taste:
-            places, values = list(taste), np.array(list(taste.values()))
+            places = np.array(list(taste)) % TASTE_CODES
+            values = np.array(list(taste.values()), np.float32)
             worth[places] = values / max(1e-12, math.sqrt(float(values @ values)))
-            sums[start : start + length] = worth[codes[start : start + length]].sum(axis=1)
+            sums[start : start + length] = worth[folded[start : start + length]].sum(axis=1)
             worth[places] = 0.0
         start += length
     result: Floats = 2 * sums / np.sqrt(np.maximum(1, (codes > 0).sum(axis=1)))
