@@ -20,12 +20,6 @@ pytestmark = pytest.mark.stack
 FOLDER = Path(deploy.__file__).parent / "demo" / "ml-latest-small"
 EVENTS, ITEMS = 100_836, 9_742
 TENANT = "replayed"
-PROGRAM = """
-import typer
-from deploy.replay.command import register
-register(app := typer.Typer())
-app()
-"""
 
 
 def read_tenant(bootstrap: str, topic: str, count: int) -> list:
@@ -46,7 +40,7 @@ def read_tenant(bootstrap: str, topic: str, count: int) -> list:
 
 def test_all_records_arrive_once_in_order_per_user_and_at_one_partition_per_key(stack):
     finished = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(FOLDER), "--tenant", TENANT],
+        [sys.executable, "-m", "deploy.cli", "replay", str(FOLDER), "--tenant", TENANT],
         env=os.environ | {"HEADWATER_KAFKA": stack.kafka_bootstrap},
         capture_output=True,
         text=True,
