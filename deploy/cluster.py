@@ -4,6 +4,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ TERMINAL = frozenset({"FINISHED", "CANCELED", "FAILED"})
 POLL_S = 0.25
 REQUEST_TIMEOUT_S = 20.0
 CAUSE_LINES_MAX = 8
+CAUSES_MAX = 3
 
 _T = TypeVar("_T")
 
@@ -233,16 +235,32 @@ def _refusal(error: urllib.error.HTTPError) -> str:
 
 
 def root_cause(stack_trace: str) -> list[str]:
-    r"""The lines of a Java stack trace that say why: the last cause, without its frames.
+    r"""The lines of a Java stack trace that say why: its last causes, without their frames.
 
-    Of a Python traceback inside it, the place that raised and the error stay.
+    A cause that only repeats the next one is left out. Of a Python traceback in the last one, the
+    place that raised and the error stay.
 
-    >>> root_cause("java.A: outer\n\tat x.y(Z.java:1)\nCaused by: java.B: why\n\t... 3 more\n")
-    ['java.B: why']
+    >>> root_cause("java.A: B: why\n\tat x.y(Z.java:1)\nCaused by: B: why\n\t... 3 more\n")
+    ['B: why']
     """
-    last = stack_trace.strip().rpartition("Caused by: ")[2]
-    lines = [line.rstrip() for line in last.splitlines() if line.strip()]
-    told = [line for line in lines if not line.lstrip().startswith(("at ", "... "))]
-    if len(told) <= CAUSE_LINES_MAX:
-        return told
-    return [told[0], "...", *told[2 - CAUSE_LINES_MAX :]]
+    causes = [_without_frames(text) for text in stack_trace.strip().split("Caused by: ")]
+    causes = [lines for lines in causes if lines]
+    if not causes:
+        return []
+    heads = [lines[0] for lines in causes]
+    told = [head for head, following in pairwise(heads) if not head.endswith(following)]
+    last = _raising_place(causes[-1])
+    if len(last) > CAUSE_LINES_MAX:
+        last = [last[0], "...", *last[2 - CAUSE_LINES_MAX :]]
+    return [*told[1 - CAUSES_MAX :], *last]
+
+
+def _without_frames(text: str) -> list[str]:
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return [line for line in lines if not line.lstrip().startswith(("at ", "... "))]
+
+
+def _raising_place(lines: list[str]) -> list[str]:
+    """A cause whose Python traceback is cut to its last frame."""
+    frames = [place for place, line in enumerate(lines) if line.lstrip().startswith('File "')]
+    return [*lines[: frames[0]], *lines[frames[-1] :]] if frames else lines

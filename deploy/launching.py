@@ -202,9 +202,15 @@ class Launcher:
 
 
 def client_cause(output: str, errors: str) -> list[str]:
-    """Why Flink's client failed: the job's own last words, or the last cause of the stack trace."""
-    trace = errors.strip() or output.strip()
-    return root_cause(trace) or ["it said nothing"]
+    """Why Flink's client failed: what the job's program said, else what the client did.
+
+    The program's output, its own errors included, comes as the client's; of a program that failed
+    the client knows no more than the exit code.
+    """
+    for text in (output, errors):
+        if causes := text.partition("Caused by: ")[2]:
+            return root_cause(causes)
+    return root_cause(errors or output) or ["it said nothing"]
 
 
 def shell() -> Mapping[str, str]:
