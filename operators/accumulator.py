@@ -161,7 +161,9 @@ def add_seen(table: Table[bytes], key: str, user: RankedUser, item_key: int) -> 
     place = int(np.searchsorted(keys, np.uint64(item_key)))
     if place < len(keys) and keys[place] == item_key:
         return
-    user.seen = np.insert(keys, place, np.uint64(item_key))
+    grown = np.empty(len(keys) + 1, np.uint64)
+    grown[:place], grown[place], grown[place + 1 :] = keys[:place], item_key, keys[place:]
+    user.seen = grown
     chunk = pair_key(key, str(user.seen_count // SEEN_CHUNK))
     table.put(chunk, (table.get(chunk) or b"") + item_key.to_bytes(8, "little"))
     user.seen_count += 1
@@ -250,7 +252,7 @@ def _add(user: RankedUser, sent: Words, keys: Keys, ids: Ids, pulled: Pulled) ->
 
 def note_exposure(user: RankedUser) -> None:
     """The user liked something new: what stood in the list's first places was shown in vain."""
-    user.rows[:, EXPOSED] += np.isin(user.keys, np.array(user.shown, np.uint64))
+    user.rows[:, EXPOSED] += contained(user.keys, np.array(sorted(user.shown), np.uint64))
 
 
 def remember(user: RankedUser, action: str, item: str | None) -> None:

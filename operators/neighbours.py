@@ -56,12 +56,14 @@ class ItemNeighbours:
         clock_us: Write time of the last row of similar items.
         rows: Packed `packing.NEIGHBOUR` by item id; None where it is still in the pair table.
         sims: Similarity of each row at this sum, or None until it is needed; never stored.
+        floor: The smallest of them, or None until it is needed; never stored.
     """
 
     sum: int = 0
     clock_us: int = 0
     rows: dict[str, bytes | None] = field(default_factory=dict)
     sims: dict[str, float] | None = None
+    floor: float | None = None
 
 
 class _NeighboursCodec:
@@ -137,7 +139,7 @@ class Neighbours:
             self._add(state, key, head, other, (0, weight, 0), ratio_of(figures, raw), figures)
         rows = _load(state, key, head)
         sim, short = similarities(rows, head.sum, self._settings)
-        head.sims = dict(zip(head.rows, sim.tolist(), strict=True))
+        head.sims, head.floor = dict(zip(head.rows, sim.tolist(), strict=True)), None
         state.item.put(key, head)
         answer = Pulled(
             counted.time_ms, counted.event_id, counted, list(head.rows), _pulled(rows, sim, short)
@@ -174,9 +176,16 @@ class Neighbours:
             return False
         row = head.rows[other] = pair + (figures or NO_FIGURES)
         if head.sims is not None:
-            head.sims[other] = _similarity(pair, head.sum, self._settings)
+            self._note_similarity(head, other, pair)
         state.pair.put(table_key, row)
         return not cached
+
+    def _note_similarity(self, head: ItemNeighbours, other: str, pair: bytes) -> None:
+        assert head.sims is not None
+        sim = _similarity(pair, head.sum, self._settings)
+        if head.floor is not None:
+            head.floor = None if head.sims.get(other) == head.floor else min(head.floor, sim)
+        head.sims[other] = sim
 
     def _belongs(self, state: NeighboursState, key: str, head: ItemNeighbours, pair: bytes) -> bool:
         """Whether a pair enters the cache; if the cache is full, its worst row leaves for it."""
@@ -184,10 +193,12 @@ class Neighbours:
             return True
         if head.sims is None:
             sims, _ = similarities(_load(state, key, head), head.sum, self._settings)
-            head.sims = dict(zip(head.rows, sims.tolist(), strict=True))
-        floor = min(head.sims.values())
-        if _similarity(pair, head.sum, self._settings) <= floor:
+            head.sims, head.floor = dict(zip(head.rows, sims.tolist(), strict=True)), None
+        if head.floor is None:
+            head.floor = min(head.sims.values())
+        if _similarity(pair, head.sum, self._settings) <= head.floor:
             return False
+        floor, head.floor = head.floor, None
         worst = next(other for other, sim in head.sims.items() if sim == floor)
         packed = head.rows.pop(worst) or b""
         del head.sims[worst]

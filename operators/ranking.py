@@ -10,7 +10,7 @@ without and .1665 against .1664 with learned weights, and a third of the state i
 Interest clusters will group the rows here; learned weights arrive as shared messages.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from operators.accumulator import (
     remember,
     seen_keys,
 )
-from operators.features import Reference, Weights
+from operators.features import Weights
 from operators.messages import (
     SOURCES,
     Availability,
@@ -41,16 +41,11 @@ from operators.messages import (
     order,
 )
 from operators.packing import (
-    FIGURES,
-    LIKES,
-    LIKES_1D,
-    LIKES_30D,
-    Keys,
     category_code,
     key_of,
-    words,
 )  # fmt: skip
-from operators.scoring import Candidates, RankingSettings, Scored, Shelf, make_shelf, score
+from operators.scoring import Candidates, RankingSettings, Scored, score
+from operators.shelves import Shelves
 from operators.stage import (
     COUNT,
     BytesCodec,
@@ -64,7 +59,6 @@ from operators.stage import (
 )
 
 NO_SEED = 255
-GENERAL = ("all_time", "1h", "1d", "30d")
 NOTHING_YET = "nothing is known yet of what goes with this user's items"
 NOT_PERSONAL = "this user has switched personalisation off"
 
@@ -99,6 +93,7 @@ class Ranking:
     def __init__(self, settings: RankingSettings, weights: Weights) -> None:
         self._settings = settings
         self._weights = weights
+        self._shelves = Shelves()
 
     def apply(self, state: RankingState, batch: Sequence[Message]) -> list[Out]:
         outs: list[Out] = []
@@ -153,10 +148,8 @@ class Ranking:
         """New rows of the users that changed, in one go: numpy works on all of them at once."""
         if not changed:
             return []
-        shelves = _Shelves(state, self._settings)
         candidates = [
-            self._candidates(state, key, users[key], message, shelves)
-            for key, message in changed.items()
+            self._candidates(state, key, users[key], message) for key, message in changed.items()
         ]
         scored = score(candidates, self._weights, self._settings)
         outs: list[Out] = []
@@ -173,55 +166,13 @@ class Ranking:
         return outs
 
     def _candidates(
-        self,
-        state: RankingState,
-        key: str,
-        user: RankedUser,
-        message: Message,
-        shelves: "_Shelves",
+        self, state: RankingState, key: str, user: RankedUser, message: Message
     ) -> Candidates:
         tenant = _whose(message)[0]
-        return Candidates(
-            user, seen_keys(state.seen, key, user), shelves.of(tenant, user.category),
-            shelves.unavailable(tenant), shelves.reference(tenant), message.time_ms,
-        )  # fmt: skip
-
-
-class _Shelves:
-    """The shared lists as arrays, made once a batch for each tenant and category."""
-
-    def __init__(self, state: RankingState, settings: RankingSettings) -> None:
-        self._state = state
-        self._made: dict[tuple[str, str], Shelf] = {}
-
-    def _lists(self, tenant: str, names: Iterable[str]) -> list[PopularList]:
-        lists = (self._state.shared.get(pair_key(tenant, name)) for name in names)
-        return [one for one in lists if one is not None]
-
-    def of(self, tenant: str, category: str) -> Shelf:
-        shelf = self._made.get((tenant, category))
-        if shelf is None:
-            names = [*GENERAL, f"category:{category}"] if category else GENERAL
-            shelf = make_shelf(self._lists(tenant, names))
-            self._made[tenant, category] = shelf
-        return shelf
-
-    def unavailable(self, tenant: str) -> Keys:
-        return np.frombuffer(self._state.unavailable.get(tenant) or b"", "<u8")
-
-    def reference(self, tenant: str) -> Reference:
-        best = {one.name: words(one.rows, FIGURES) for one in self._lists(tenant, GENERAL)}
-        plain = Reference()
-
-        def first(name: str, word: int, otherwise: float) -> float:
-            rows = best.get(name)
-            return float(rows[0, word]) if rows is not None and len(rows) else otherwise
-
-        return Reference(
-            int(first("all_time", LIKES, plain.likes)),
-            first("1d", LIKES_1D, plain.likes_1d),
-            first("30d", LIKES_30D, plain.likes_30d),
-        )
+        shelf, reference = self._shelves.of(state.shared, tenant, user.category)
+        unavailable = np.frombuffer(state.unavailable.get(tenant) or b"", "<u8")
+        seen = seen_keys(state.seen, key, user)
+        return Candidates(user, seen, shelf, unavailable, reference, message.time_ms)
 
 
 def _address(message: Pulled | Noted | UserChanged | Forget) -> tuple[str, int]:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from operators.accumulator import (
     BEST_AT,
     CODES,
-    COLUMNS,
     EXPOSED,
     FAST,
     MAIN,
@@ -38,8 +37,8 @@ from operators.features import (
     item_features,
     outside,
 )
-from operators.messages import PopularList
-from operators.packing import FIGURES, Keys, Words, codes_in, contained, keys_in, words
+from operators.packing import Keys, Words, codes_in, contained
+from operators.shelves import Shelf
 
 SHOWN = 10
 TASTE_CODES = 4096
@@ -56,15 +55,6 @@ class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
     """
 
     list_max: int = 50
-
-
-@dataclass
-class Shelf:
-    """Items of shared lists as candidate rows without sums, each item once."""
-
-    rows: Words
-    keys: Keys
-    ids: Ids
 
 
 @dataclass
@@ -98,17 +88,6 @@ class Scored:
         """Eight bytes that change when the list does."""
         parts = "\x00".join(self.ids).encode(), self.scores.astype("<f4").tobytes()
         return blake2b(b"\x00".join(parts), digest_size=8).digest()
-
-
-def make_shelf(lists: Sequence[PopularList]) -> Shelf:
-    """Join shared lists; an item keeps its first place."""
-    figures = words(b"".join(one.rows for one in lists), FIGURES)
-    keys = keys_in(figures[:, :2])
-    ids = np.array([item for one in lists for item in one.ids], object)
-    first = np.sort(np.unique(keys, return_index=True)[1])
-    rows = np.zeros((len(first), COLUMNS), np.float32)
-    rows[:, POPULARITY.start :] = figures[first, 3:]
-    return Shelf(rows, keys[first], ids[first])
 
 
 @dataclass

@@ -17,87 +17,80 @@ V = TypeVar("V")
 _DELETED: Any = object()
 
 
-class Cache(dict[str, Any]):
-    """Decoded values of one bucket in two generations: no bookkeeping at a hit of the young one.
+class _Cache:
+    """Decoded values of one bucket in two generations: a hit of the young one costs a lookup.
 
-    What was not asked for while `size` other values came in is forgotten.
+    What nobody asked for while the young generation filled up is forgotten with the old one.
     """
 
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self._size = size
-        self._old: dict[str, Any] = {}
+    __slots__ = ("old", "young")
 
-    def __missing__(self, key: str) -> Any:
-        value = self._old.get(key)
-        if value is not None:
-            self[key] = value
-        return value
+    def __init__(self) -> None:
+        self.young: dict[str, Any] = {}
+        self.old: dict[str, Any] = {}
 
-    def keep(self, key: str, value: Any) -> None:
-        """Remember a value, and forget the older generation when this one is full."""
-        if len(self) >= self._size:
-            self._old = dict(self)
-            self.clear()
-        self[key] = value
-
-    def drop(self, key: str) -> None:
-        """Forget one value."""
-        self.pop(key, None)
-        self._old.pop(key, None)
-
-    def drop_all(self) -> None:
-        """Forget all values."""
-        self.clear()
-        self._old.clear()
+    def age(self, size: int) -> None:
+        """Start a new generation if the young one is full."""
+        if len(self.young) > size:
+            self.old, self.young = self.young, {}
 
 
 class FlinkTable(Generic[V]):
-    """A `operators.stage.Table` on Flink; `enter` says which bucket the next calls are about."""
+    """A `operators.stage.Table` on Flink; `enter` says which bucket the next calls are about.
+
+    Attributes:
+        reads: Values asked for.
+        misses: Values that had to be read from Flink's state.
+    """
 
     def __init__(self, state: MapState, codec: Codec[V], cache_size: int) -> None:
         self._state = state
         self._codec = codec
         self._cache_size = cache_size
-        self._caches: dict[int, Cache] = {}
-        self._cache = Cache(cache_size)
+        self._caches: dict[int, _Cache] = {}
+        self._cache = _Cache()
         self._changed: dict[str, V] = {}
         self.reads = 0
-        self.hits = 0
+        self.misses = 0
 
     def enter(self, bucket: int) -> None:
         """Flink's current key is this bucket from now on."""
         cache = self._caches.get(bucket)
         if cache is None:
-            cache = self._caches[bucket] = Cache(self._cache_size)
+            cache = self._caches[bucket] = _Cache()
         self._cache = cache
 
     def get(self, key: str) -> V | None:
         self.reads += 1
-        value = self._cache[key]
-        if value is not None:
-            self.hits += 1
-            return None if value is _DELETED else value
-        data = self._state.get(key)
-        value = _DELETED if data is None else self._codec.decode(data)
-        self._cache.keep(key, value)
+        value = self._cache.young.get(key)
+        if value is None:
+            value = self._remember(key)
         return None if value is _DELETED else value
 
+    def _remember(self, key: str) -> Any:
+        value = self._cache.old.get(key)
+        if value is None:
+            self.misses += 1
+            data = self._state.get(key)
+            value = _DELETED if data is None else self._codec.decode(data)
+        self._cache.young[key] = value
+        return value
+
     def put(self, key: str, value: V) -> None:
-        self._cache.keep(key, value)
-        self._changed[key] = value
+        self._cache.young[key] = self._changed[key] = value
 
     def delete(self, key: str) -> None:
-        self._cache.keep(key, _DELETED)
-        self._changed[key] = _DELETED
+        self._cache.young[key] = self._changed[key] = _DELETED
 
     def clear(self) -> None:
-        self._cache.drop_all()
+        self._cache.young.clear()
+        self._cache.old.clear()
         self._changed.clear()
         self._state.clear()
 
     def flush(self) -> None:
         """Store what the batch has changed."""
+        self._cache.age(self._cache_size)
         if not self._changed:
             return
         encode = self._codec.encode
@@ -109,7 +102,7 @@ class FlinkTable(Generic[V]):
             for key, value in self._changed.items():
                 if value is _DELETED:
                     self._state.remove(key)
-        self._changed.clear()
+        self._changed = {}
 
 
 def state_name(stage: str, table: str, codec: Codec[Any], meaning: str) -> str:

@@ -61,13 +61,17 @@ def test_the_key_of_an_item_is_blake2b_read_little_endian(item, digest):
 
 
 @pytest.mark.parametrize(("category", "digest"), B2_32.items())
-def test_the_code_of_a_category_is_blake2b_folded_to_1_to_65535(category, digest):
-    assert category_code(category) == struct.unpack("<I", bytes.fromhex(digest))[0] % 65535 + 1
+def test_the_code_of_a_category_is_four_bits_and_twelve_of_its_blake2b(category, digest):
+    number = struct.unpack("<I", bytes.fromhex(digest))[0]
+    high, low = divmod(category_code(category), 4096)
+    assert (high, low) == (number >> 28, number % 4095 + 1)
 
 
 @given(st.text())
 def test_a_category_never_has_the_code_of_none(category):
-    assert 1 <= category_code(category) <= 65_535
+    code = category_code(category)
+    assert 1 <= code <= 65_535
+    assert code % 4096, "the taste uses the low twelve bits alone"
 
 
 def test_figures_byte_by_byte():

@@ -1,0 +1,74 @@
+"""The shared lists as the ranking uses them: candidates for everybody, and the measure of pop.
+
+Making candidates of lists takes longer than scoring them for one user, and the lists change once
+a second: what was made of a list is kept until the list is another. That is a memo and no state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from operators.accumulator import COLUMNS, POPULARITY, Ids
+from operators.features import Reference
+from operators.messages import PopularList
+from operators.packing import FIGURES, LIKES, LIKES_1D, LIKES_30D, Keys, Words, keys_in, words
+from operators.stage import Table, pair_key
+
+GENERAL = ("all_time", "1h", "1d", "30d")
+MADE_MAX = 4096
+
+
+@dataclass
+class Shelf:
+    """Items of shared lists as candidate rows without sums, each item once."""
+
+    rows: Words
+    keys: Keys
+    ids: Ids
+
+
+class Shelves:
+    """Shelves and references by tenant and category, from a table of shared lists."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], tuple[list[PopularList], Shelf, Reference]] = {}
+
+    def of(self, shared: Table[PopularList], tenant: str, category: str) -> tuple[Shelf, Reference]:
+        """The general lists and that of a category as candidates, and the tenant's reference."""
+        names = (*GENERAL, f"category:{category}") if category else GENERAL
+        found = (shared.get(pair_key(tenant, name)) for name in names)
+        lists = [one for one in found if one is not None]
+        made = self._made.get((tenant, category))
+        if made is None or made[0] != lists:
+            if len(self._made) >= MADE_MAX:
+                self._made.clear()
+            made = self._made[tenant, category] = lists, make_shelf(lists), make_reference(lists)
+        return made[1], made[2]
+
+
+def make_shelf(lists: Sequence[PopularList]) -> Shelf:
+    """Join shared lists; an item keeps its first place."""
+    figures = words(b"".join(one.rows for one in lists), FIGURES)
+    keys = keys_in(figures[:, :2])
+    ids = np.array([item for one in lists for item in one.ids], object)
+    first = np.sort(np.unique(keys, return_index=True)[1])
+    rows = np.zeros((len(first), COLUMNS), np.float32)
+    rows[:, POPULARITY.start :] = figures[first, 3:]
+    return Shelf(rows, keys[first], ids[first])
+
+
+def make_reference(lists: Sequence[PopularList]) -> Reference:
+    """What popularity is measured against: the first of the general lists."""
+    plain = Reference()
+    best = {one.name: words(one.rows, FIGURES)[:1] for one in lists}
+
+    def first(name: str, word: int, otherwise: float) -> float:
+        row = best.get(name)
+        return float(row[0, word]) if row is not None and len(row) else otherwise
+
+    return Reference(
+        int(first("all_time", LIKES, plain.likes)),
+        first("1d", LIKES_1D, plain.likes_1d),
+        first("30d", LIKES_30D, plain.likes_30d),
+    )

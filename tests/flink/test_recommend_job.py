@@ -1,0 +1,122 @@
+"""The graph of the job on a local mini cluster, against the same stages in memory."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from base64 import b64decode
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from operators.flink.keyed import unpack
+from operators.messages import ListRow
+from operators.rows import Row
+from tests.builders import event, listing
+from tests.graph import Graph
+
+pytestmark = pytest.mark.flink
+
+PROJECT = Path(__file__).parent.parent.parent
+START_MS = 1_500_000_000_000
+ROWS = msgspec.msgpack.Decoder(list[Row])
+
+
+def run(folder: Path, *overrides: str) -> list[Row]:
+    """Run the job over the folder; all rows in the order they would have been written."""
+    paths = [str(PROJECT), sysconfig.get_paths()["purelib"]]
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "tests/flink/local_job.py"), str(folder), *overrides],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = (folder / "rows").read_text().splitlines() if (folder / "rows").exists() else []
+    return [row for line in lines for row in unpack(ROWS, line)]
+
+
+def write(folder: Path, events: list, items: list, *raw: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [msgspec.json.encode(one) for one in events]
+    (folder / "events").write_bytes(b"\n".join([*lines, *raw]) + b"\n")
+    (folder / "items").write_bytes(b"\n".join(msgspec.json.encode(one) for one in items) + b"\n")
+
+
+def traffic(users: int = 12, items: int = 25, rounds: int = 6) -> tuple[list, list]:
+    """Users who like the items of their own half; several events a second."""
+    catalogue = [listing(f"i{n}", START_MS, categories=[f"c{n % 3}"]) for n in range(items)]
+    events, now_ms = [], START_MS
+    for turn in range(rounds):
+        for user in range(users):
+            now_ms += 137
+            item = (user % 2) * (items // 2) + (user * 5 + turn * 7) % (items // 2)
+            action = ("view", "like", "purchase")[(user + turn) % 3]
+            number = f"{turn:02d}-{user:02d}"
+            events.append(event(f"u{user}", f"i{item}", now_ms, action, event_id=number))
+    return events, catalogue
+
+
+def lists(rows: list[Row]) -> dict[str, list[ListRow]]:
+    """Each user's lists in order of generation."""
+    found = defaultdict(list)
+    for row in rows:
+        if isinstance(row, ListRow):
+            found[row.user].append(row)
+    return {user: sorted(mine, key=lambda row: row.generation) for user, mine in found.items()}
+
+
+def in_memory(events: list, items: list, window_ms: int) -> dict[str, list[ListRow]]:
+    windows = defaultdict(list)
+    for record in [*items, *events]:
+        windows[record.event_time // window_ms].append(record)
+    graph, rows = Graph(), []
+    for _, window in sorted(windows.items()):
+        rows += [out.message for out in graph.run(window)["rows"]]
+    return lists(rows)
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory):
+    """The traffic, and the rows of a replay at parallelism 1."""
+    folder = tmp_path_factory.mktemp("replay")
+    events, items = traffic()
+    write(folder, events, items, b"{not json")
+    return events, items, folder, run(folder, "clock=replay", "parallelism=1", "popular_ms=1000")
+
+
+def test_a_replay_gives_the_lists_of_the_stages_in_memory(replayed):
+    events, items, _, rows = replayed
+    assert lists(rows) == in_memory(events, items, 1000)
+
+
+def test_a_replay_at_parallelism_two_gives_the_same_rows_byte_for_byte(replayed, tmp_path):
+    events, items, _, rows = replayed
+    write(tmp_path, events, items)
+    again = run(tmp_path, "clock=replay", "parallelism=2")
+    encode = msgspec.msgpack.encode
+    assert sorted(map(encode, again)) == sorted(map(encode, rows))
+
+
+def test_a_bad_record_is_a_dead_letter_with_its_bytes_and_place(replayed):
+    _, _, folder, _ = replayed
+    parts = [path for path in (folder / "dead").rglob("*") if path.is_file()]
+    letters = [json.loads(line) for path in parts for line in path.read_text().splitlines()]
+    assert len(letters) == 1
+    assert b64decode(letters[0]["raw"]) == b"{not json"
+    assert (letters[0]["topic"], letters[0]["offset"]) == ("headwater.events", 7)
+    assert "JSON" in letters[0]["reason"]
+
+
+def test_a_late_event_of_a_replay_is_a_dead_letter(tmp_path):
+    events = [event("u", f"i{n}", START_MS + n * 20_000) for n in range(40)]
+    late = event("late", "i1", START_MS + 1)
+    write(tmp_path, [*events, late], [listing("i1", START_MS)])
+    rows = run(tmp_path, "clock=replay", "parallelism=1", "disorder_ms=0")
+    letters = [json.loads(line) for path in (tmp_path / "dead").rglob("*") if path.is_file()
+               for line in path.read_text().splitlines()]  # fmt: skip
+    assert "late" not in lists(rows)
+    assert [letter["reason"][:17] for letter in letters] == ["the event is late"]
+    assert json.loads(b64decode(letters[0]["raw"]))["user_id"] == "late"
