@@ -53,7 +53,7 @@ def build(tables: StreamTableEnvironment, settings: Recommend) -> StatementSet:
     for source, topic in ((EVENTS, settings.kafka.events), (ITEMS, settings.kafka.items)):
         statements.add_insert_sql(_dead_letters(source, topic, settings))
     tables.execute_sql("CREATE TEMPORARY TABLE written (ok BOOLEAN) WITH ('connector'='blackhole')")
-    flow.shared("result_rows", _rows(settings, flow), dated=False)
+    flow.shared("result_rows", f"SELECT `payload` FROM ({flow.channel('rows')})", dated=False)
     statements.add_insert_sql("INSERT INTO written SELECT write_rows(`payload`) FROM result_rows")
     return statements
 
@@ -80,7 +80,7 @@ def _parse(tables: StreamTableEnvironment, settings: Recommend, flow: Flow) -> N
         late = "" if settings.clock == "live" else f" AND NOT ({LATE})"
         tables.execute_sql(
             f"CREATE TEMPORARY VIEW accepted_{source} AS SELECT '{channel}' AS `channel`, "
-            f"`bucket`, '' AS `name`, `payload`, `ts` FROM parsed_{source} "
+            f"`bucket`, `payload`, `ts` FROM parsed_{source} "
             f"WHERE `reason` IS NULL{late}"
         )
         flow.feed(f"accepted_{source}", channel)
@@ -111,23 +111,12 @@ def _stages(settings: Recommend, flow: Flow) -> None:
     )
     flow.stage(
         "neighbours", partial(Neighbours, settings.neighbours),
-        sends=("ranking", "similar"), window_ms=batch_ms,
+        sends=("ranking", "rows"), window_ms=batch_ms,
     )  # fmt: skip
     flow.stage(
-        "ranking", partial(Ranking, settings.ranking, settings.weights),
-        sends=("rows", "profile"), window_ms=batch_ms,
+        "ranking", partial(Ranking, settings.ranking, settings.weights), sends=("rows",),
+        window_ms=batch_ms,
     )  # fmt: skip
-
-
-def _rows(settings: Recommend, flow: Flow) -> str:
-    coalesce_ms = max(settings.batch_ms, settings.coalesce_ms)
-    return " UNION ALL ".join(
-        [
-            f"SELECT `payload` FROM ({flow.channel('rows')})",
-            flow.coalesced("similar", coalesce_ms),
-            flow.coalesced("profile", coalesce_ms),
-        ]
-    )
 
 
 def _dead_letters(source: str, topic: str, settings: Recommend) -> str:

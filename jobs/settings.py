@@ -94,7 +94,7 @@ class Recommend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             gives the same lists for the same input, and ends with the topics' end of now.
         window_ms: Length of the micro-batches; None means 100 live and 1000 in a replay.
         popular_ms: How often the shared lists are renewed; at least `window_ms`.
-        coalesce_ms: How often similar items and profiles are written, an item or user.
+        settle_ms: How often similar items and profiles are written, an item or user at most.
         disorder_ms: In a replay, how far a partition may be out of order; what comes later still
             is a dead letter.
         late_ms: Live, events older than this are counted as late (and used).
@@ -107,7 +107,7 @@ class Recommend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     clock: Literal["live", "replay"] = "live"
     window_ms: Positive | None = None
     popular_ms: Positive = 1000
-    coalesce_ms: Positive = 5000
+    settle_ms: Positive = 10_000
     disorder_ms: Annotated[int, Meta(ge=0)] = 10_000
     late_ms: Positive = 3_600_000
     buckets: Annotated[int, Meta(ge=1, le=720)] = 16

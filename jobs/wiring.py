@@ -55,8 +55,18 @@ def table_environment(
 
 
 def interval(span_ms: int) -> str:
-    """A span of milliseconds in SQL."""
-    return f"INTERVAL '{span_ms / 1000:.3f}' SECOND(9, 3)"
+    """A span of milliseconds in SQL, up to 999 days.
+
+    The form is the one Flink takes in a watermark too: its first field has three digits at most.
+
+    >>> interval(90_061_001)
+    "INTERVAL '1 01:01:01.001' DAY(3) TO SECOND(3)"
+    """
+    seconds, ms = divmod(span_ms, 1000)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    return f"INTERVAL '{days} {hour:02}:{minute:02}:{second:02}.{ms:03}' DAY(3) TO SECOND(3)"
 
 
 def time_column(settings: Recommend, undated: str) -> str:
@@ -81,14 +91,13 @@ def kafka_sources(tables: StreamTableEnvironment, settings: Recommend) -> None:
     stays a century behind until the topic's end. Each takes effect at its own time nevertheless,
     for no window of the stages closes before the end of the items is reached.
     """
-    century_ms = 100 * 365 * 86_400_000
-    for table, topic, undated, disorder_ms in (
-        (EVENTS, settings.kafka.events, "0", settings.disorder_ms + 1),
-        (ITEMS, settings.kafka.items, ARRIVED_MS, century_ms),
+    for table, topic, undated, behind in (
+        (EVENTS, settings.kafka.events, "0", interval(settings.disorder_ms + 1)),
+        (ITEMS, settings.kafka.items, ARRIVED_MS, "INTERVAL '99' YEAR"),
     ):
         columns = f"{_RECORD},\n  {time_column(settings, undated)}"
         if settings.clock == "replay":
-            columns += f",\n  WATERMARK FOR `ts` AS `ts` - {interval(disorder_ms)}"
+            columns += f",\n  WATERMARK FOR `ts` AS `ts` - {behind}"
         tables.execute_sql(
             f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({_options(settings, topic)})"
         )
@@ -156,13 +165,13 @@ class Flow:
         self._outputs: list[tuple[str, frozenset[str]]] = []
 
     def feed(self, view: str, channel: str) -> None:
-        """Add a view (channel, bucket, name, payload, ts) that no stage made: a parser's."""
+        """Add a view (channel, bucket, payload, ts) that no stage made: a parser's."""
         self._outputs.append((view, frozenset({channel})))
 
     def channel(self, name: str) -> str:
         """SQL of the messages sent to a channel."""
         return " UNION ALL ".join(
-            f"SELECT `bucket`, `name`, `payload`, `ts` FROM {view} WHERE `channel` = '{name}'"
+            f"SELECT `bucket`, `payload`, `ts` FROM {view} WHERE `channel` = '{name}'"
             for view, channels in self._outputs
             if name in channels
         )
@@ -173,7 +182,12 @@ class Flow:
         """Add a stage: micro-batches of its channel, through the keyed shell."""
         batches = self._batches(name, window_ms)
         shell = KeyedShell(
-            make, self._settings.buckets, self._meaning, self._settings.cache_entries
+            make,
+            buckets=self._settings.buckets,
+            meaning=self._meaning,
+            cache_size=self._settings.cache_entries,
+            settle_ms=self._settings.settle_ms,
+            event_time=self._settings.clock == "replay",
         )
         stream = (
             self._tables.to_data_stream(batches)
@@ -196,16 +210,6 @@ class Flow:
             f"GROUP BY `bucket`, window_start, window_end{time}"
         )
 
-    def coalesced(self, channel: str, window_ms: int) -> str:
-        """SQL of the newest message a name and window of a channel."""
-        source = f"in_{channel}"
-        self._tables.create_temporary_view(source, self._tables.sql_query(self.channel(channel)))
-        return (
-            "SELECT LAST_VALUE(`payload`) AS `payload` "
-            f"FROM TABLE(TUMBLE(TABLE {source}, DESCRIPTOR(`ts`), {interval(window_ms)})) "
-            "GROUP BY `name`, window_start, window_end"
-        )
-
     def shared(self, view: str, query: str, *, dated: bool = True) -> None:
         """Make a query a view that is computed once, whoever reads it.
 
@@ -214,18 +218,19 @@ class Flow:
         """
         stream = self._tables.to_data_stream(self._tables.sql_query(query))
         if dated:
-            self._tables.create_temporary_view(view, self._with_time(stream))
+            self._tables.create_temporary_view(view, self._with_time(stream, has_time=True))
         else:
             self._tables.create_temporary_view(view, self._tables.from_data_stream(stream))
 
-    def _with_time(self, stream: DataStream) -> Table:
+    def _with_time(self, stream: DataStream, *, has_time: bool = False) -> Table:
+        """The stream as a table with `ts`; in a replay a query's own `ts` goes on as it is."""
         schema = Schema.new_builder()
         if self._settings.clock == "live":
             schema = schema.column_by_expression("ts", "PROCTIME()")
         else:
-            schema = schema.column_by_metadata("ts", "TIMESTAMP_LTZ(3)", "rowtime").watermark(
-                "ts", "SOURCE_WATERMARK()"
-            )
+            if not has_time:
+                schema = schema.column_by_metadata("ts", "TIMESTAMP_LTZ(3)", "rowtime")
+            schema = schema.watermark("ts", "SOURCE_WATERMARK()")
         return self._tables.from_data_stream(stream, schema.build())
 
 

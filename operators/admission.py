@@ -22,7 +22,17 @@ from operators.events import (
 )
 from operators.messages import Forget, Noted, Signal, UserChanged, Withdrawn
 from operators.packing import item_key
-from operators.stage import COUNT, BytesCodec, Codec, Out, StructCodec, Table, pair_key, scoped
+from operators.stage import (
+    COUNT,
+    BytesCodec,
+    Codec,
+    Out,
+    StructCodec,
+    Table,
+    pair_key,
+    scoped,
+    settle_nothing,
+)
 from operators.strengths import Strengths, is_like, strength_of
 
 TOUCHED_CHUNK = 64
@@ -85,6 +95,7 @@ class Admission:
         "span": StructCodec(int),
     }
     state_type = AdmissionState
+    settle = staticmethod(settle_nothing)
 
     @staticmethod
     def order(message: Event) -> tuple[int, int, str]:

@@ -33,7 +33,16 @@ from operators.packing import (
     log2_subtract,
     pack_figures,
 )
-from operators.stage import BROADCAST, Codec, Out, StructCodec, Table, pair_key, scoped
+from operators.stage import (
+    BROADCAST,
+    Codec,
+    Out,
+    StructCodec,
+    Table,
+    pair_key,
+    scoped,
+    settle_nothing,
+)
 
 HALF_LIVES_MS = (HOUR_MS, 24 * HOUR_MS, 30 * 24 * HOUR_MS)
 WINDOW_NAMES = ("1h", "1d", "30d")
@@ -85,6 +94,7 @@ class Figures:
         "leaders": StructCodec(dict[str, float]),
     }
     state_type = FiguresState
+    settle = staticmethod(settle_nothing)
     order = staticmethod(order)
 
     def __init__(self, settings: FiguresSettings) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from operators.messages import Counted, Forget, Learn, PairSeen, Signal, SumTaken, order
 from operators.packing import ratio_of, raw_of
-from operators.stage import COUNT, Codec, Out, StructCodec, Table, pair_key, scoped
+from operators.stage import COUNT, Codec, Out, StructCodec, Table, pair_key, scoped, settle_nothing
 
 LOG_CHUNK = 64
 
@@ -74,6 +74,7 @@ class History:
         "log": StructCodec(list[LogEntry]),
     }
     state_type = HistoryState
+    settle = staticmethod(settle_nothing)
     order = staticmethod(order)
 
     def __init__(self, settings: HistorySettings) -> None:

@@ -78,12 +78,19 @@ class _NeighboursCodec:
         return ItemNeighbours(total, clock_us, dict.fromkeys(ids))
 
 
+Changed = tuple[str, str, str, int]
+
+
 @dataclass
 class NeighboursState:
-    """Items; and the pairs by item and other item: `packing.PAIR`, a cached one `NEIGHBOUR`."""
+    """Items; pairs by item and other item: `packing.PAIR`, a cached one `NEIGHBOUR`; changed items.
+
+    `changed` holds (tenant, item, title, time) of the items whose stored list has to be renewed.
+    """
 
     item: Table[ItemNeighbours]
     pair: Table[bytes]
+    changed: Table[Changed]
 
 
 class Neighbours:
@@ -91,7 +98,11 @@ class Neighbours:
 
     name = "neighbours"
     inputs = Learn | PairSeen | SumTaken
-    codecs: Mapping[str, Codec[Any]] = {"item": _NeighboursCodec(), "pair": BytesCodec()}
+    codecs: Mapping[str, Codec[Any]] = {
+        "item": _NeighboursCodec(),
+        "pair": BytesCodec(),
+        "changed": StructCodec(Changed),
+    }
     state_type = NeighboursState
     order = staticmethod(order)
 
@@ -102,7 +113,6 @@ class Neighbours:
         self, state: NeighboursState, batch: Sequence[Learn | PairSeen | SumTaken]
     ) -> list[Out]:
         outs: list[Out] = []
-        answered: dict[str, Learn] = {}
         for message in batch:
             if isinstance(message, PairSeen):
                 self._see(state, message)
@@ -114,10 +124,16 @@ class Neighbours:
                 _keep(state, key, head)
             else:
                 outs.append(self._answer(state, message))
-                signal = message.counted.signal
-                answered[scoped(signal.tenant, signal.item)] = message
-        for key, learn in answered.items():
-            outs += self._similar(state, key, learn)
+        return outs
+
+    def settle(self, state: NeighboursState) -> list[Out]:
+        """Rows of similar items, of all items that were touched since the last call."""
+        outs: list[Out] = []
+        for key in state.changed.all_keys():
+            changed = state.changed.get(key)
+            if changed is not None:
+                outs += self._similar(state, key, *changed)
+        state.changed.clear()
         return outs
 
     def _see(self, state: NeighboursState, message: PairSeen) -> None:
@@ -141,6 +157,7 @@ class Neighbours:
         sim, short = similarities(rows, head.sum, self._settings)
         head.sims, head.floor = dict(zip(head.rows, sim.tolist(), strict=True)), None
         state.item.put(key, head)
+        state.changed.put(key, (signal.tenant, signal.item, counted.title, counted.time_ms))
         answer = Pulled(
             counted.time_ms, counted.event_id, counted, list(head.rows), _pulled(rows, sim, short)
         )
@@ -205,20 +222,19 @@ class Neighbours:
         state.pair.put(pair_key(key, worst), packed[: PAIR.size])
         return True
 
-    def _similar(self, state: NeighboursState, key: str, learn: Learn) -> list[Out]:
+    def _similar(
+        self, state: NeighboursState, key: str, tenant: str, item: str, title: str, time_ms: int
+    ) -> list[Out]:
         head = state.item.get(key)
         if head is None or not head.rows:
             return []
         sim, _ = similarities(_load(state, key, head), head.sum, self._settings)
         best = np.argsort(-sim, kind="stable")[: self._settings.similar_max]
-        ids, signal = list(head.rows), learn.counted.signal
-        head.clock_us = tick(head.clock_us, learn.time_ms)
+        head.clock_us = tick(head.clock_us, time_ms)
         state.item.put(key, head)
-        row = SimilarRow(
-            head.clock_us, signal.tenant, signal.item, learn.counted.title,
-            [ids[i] for i in best.tolist()], sim[best].astype("<f4").tobytes(),
-        )  # fmt: skip
-        return [Out("similar", key, row)]
+        ids, scores = list(head.rows), sim[best].astype("<f4").tobytes()
+        named = [ids[place] for place in best.tolist()]
+        return [Out("rows", key, SimilarRow(head.clock_us, tenant, item, title, named, scores))]
 
 
 def similarities(rows: Words, total: int, settings: NeighboursSettings) -> tuple[Floats, Floats]:

@@ -25,7 +25,17 @@ from operators.features import (
 from operators.figures import ALL_TIME, WINDOW_NAMES, list_scores
 from operators.messages import Leader, PopularList, TrendingRow, order
 from operators.packing import FIGURES, POPULARITY, words
-from operators.stage import BROADCAST, Codec, Out, StructCodec, Table, pair_key, scoped, tick
+from operators.stage import (
+    BROADCAST,
+    Codec,
+    Out,
+    StructCodec,
+    Table,
+    pair_key,
+    scoped,
+    settle_nothing,
+    tick,
+)
 
 GENERAL = (ALL_TIME, *WINDOW_NAMES)
 ALL = "all"
@@ -70,6 +80,7 @@ class Popular:
         "clock_us": StructCodec(int),
     }
     state_type = PopularState
+    settle = staticmethod(settle_nothing)
     order = staticmethod(order)
 
     def __init__(self, settings: PopularSettings, weights: Weights, rows_max: int) -> None:

@@ -65,12 +65,16 @@ NOT_PERSONAL = "this user has switched personalisation off"
 
 @dataclass
 class RankingState:
-    """Users; keys of their items in chunks; shared lists by name; keys of unavailable items."""
+    """Users; keys of their items in chunks; shared lists; keys of unavailable items; changed users.
+
+    `changed` holds (tenant, user) of the users whose stored profile has to be renewed.
+    """
 
     user: Table[RankedUser]
     seen: Table[bytes]
     shared: Table[PopularList]
     unavailable: Table[bytes]
+    changed: Table[tuple[str, str]]
 
 
 Message = Pulled | Noted | UserChanged | Forget | PopularList | Availability
@@ -86,6 +90,7 @@ class Ranking:
         "seen": BytesCodec(),
         "shared": StructCodec(PopularList),
         "unavailable": BytesCodec(),
+        "changed": StructCodec(tuple[str, str]),
     }
     state_type = RankingState
     order = staticmethod(order)
@@ -161,8 +166,18 @@ class Ranking:
             if digest != user.digest:
                 user.digest, user.generation = digest, user.generation + 1
                 outs.append(Out("rows", key, _list_row(tenant, name, user, one)))
-            profile = ProfileRow(user.clock_us, tenant, name, user.counts, user.recent)
-            outs.append(Out("profile", key, profile))
+            state.changed.put(key, (tenant, name))
+        return outs
+
+    def settle(self, state: RankingState) -> list[Out]:
+        """Profiles of all users that did something since the last call."""
+        outs: list[Out] = []
+        for key in state.changed.all_keys():
+            changed, user = state.changed.get(key), state.user.get(key)
+            if changed is not None and user is not None:
+                row = ProfileRow(user.clock_us, *changed, user.counts, user.recent)
+                outs.append(Out("rows", key, row))
+        state.changed.clear()
         return outs
 
     def _candidates(
@@ -189,6 +204,7 @@ def _whose(message: Message) -> tuple[str, str]:
 def _forget(state: RankingState, key: str, user: RankedUser, message: Forget) -> RankedUser:
     for number in range(user.seen_chunks):
         state.seen.delete(pair_key(key, str(number)))
+    state.changed.delete(key)
     clock_us = tick(user.clock_us, message.time_ms)
     return RankedUser(erased_seq=message.seq, clock_us=clock_us)
 

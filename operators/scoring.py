@@ -54,7 +54,7 @@ class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
             excludes does not empty the page.
     """
 
-    list_max: int = 50
+    list_max: int = 30
 
 
 @dataclass

@@ -48,6 +48,9 @@ class Table(Protocol[V]):
     def clear(self) -> None:
         """Forget every key of this bucket."""
 
+    def all_keys(self) -> list[str]:
+        """Every key of this bucket, sorted; for small tables only."""
+
 
 BROADCAST = "*"
 """Key of a message that goes to every bucket of a stage."""
@@ -88,6 +91,9 @@ class Stage(Protocol[M_contra]):
 
     def apply(self, state: Any, batch: Sequence[M_contra]) -> list[Out]:
         """Move the state over the batch, which is sorted by `order`, and answer."""
+
+    def settle(self, state: Any) -> list[Out]:
+        """Answer with what was held back, called now and then: rows that may be a little old."""
 
 
 class StructCodec(Generic[V]):
@@ -138,10 +144,18 @@ class DictTable(Generic[V]):
     def clear(self) -> None:
         self.data.clear()
 
+    def all_keys(self) -> list[str]:
+        return sorted(self.data)
+
     def items(self) -> Iterator[tuple[str, V]]:
         """All keys with their values, in key order."""
         for key in sorted(self.data):
             yield key, self._codec.decode(self.data[key])
+
+
+def settle_nothing(state: Any) -> list[Out]:
+    """`Stage.settle` of a stage that holds nothing back."""
+    return []
 
 
 def pair_key(owner: str, name: str) -> str:

@@ -47,6 +47,9 @@ class PlainTable(dict):
     def delete(self, key):
         self.pop(key, None)
 
+    def all_keys(self):
+        return sorted(super().keys())
+
 
 class Graph:
     """One bucket a stage; `run` moves one window through all of them."""
@@ -58,7 +61,7 @@ class Graph:
         self.state = {stage.name: new_state(stage, table) for stage in self.stages}
 
     def run(self, window: Sequence[Event | Item]) -> dict[str, list[Out]]:
-        """Outputs by channel: rows, similar, profile, count."""
+        """Outputs by channel: rows and counts; `settle` gives what is held back."""
         inbox: dict[str, list[Any]] = defaultdict(list)
         for record in window:
             if isinstance(record, Item):
@@ -78,6 +81,11 @@ class Graph:
                 else:
                     rest[out.to].append(out)
         return rest
+
+    def settle(self) -> list[Any]:
+        """Rows of similar items and profiles of all that changed."""
+        outs = [out for stage in self.stages for out in stage.settle(self.state[stage.name])]
+        return [out.message for out in outs]
 
     def run_all(self, records: Iterable[Event | Item]) -> dict[str, list[Out]]:
         """Each record is a window of its own."""

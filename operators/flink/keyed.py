@@ -17,17 +17,13 @@ from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
 from operators.flink.metrics import StageMetrics
 from operators.flink.state import FlinkTable, open_table, state_name
-from operators.stage import BROADCAST, COUNT, Out, Stage, bucket_of
-
-COALESCED = frozenset({"similar", "profile"})
-"""Channels of which only the newest message of a key within a span has to be written."""
+from operators.stage import BROADCAST, COUNT, Out, Stage, bucket_of, settle_nothing
 
 PIECE_MESSAGES_MAX = 20_000
 """Messages in one row: an erasure of a heavy user must not become one row of many megabytes."""
 
 OUTPUT_TYPE = Types.ROW_NAMED(
-    ["channel", "bucket", "name", "payload"],
-    [Types.STRING(), Types.INT(), Types.STRING(), Types.STRING()],
+    ["channel", "bucket", "payload"], [Types.STRING(), Types.INT(), Types.STRING()]
 )
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -54,15 +50,26 @@ class KeyedShell(KeyedProcessFunction):
         buckets: Number of buckets, the same for all stages, fixed for the life of the state.
         meaning: Goes into the state names: settings that change what a number in the state means.
         cache_size: Decoded values kept a table and bucket.
+        settle_ms: How often the stage is asked for what it holds back.
+        event_time: Whether that is by event time or by processing time.
     """
 
     def __init__(
-        self, make: Callable[[], Stage[Any]], buckets: int, meaning: str, cache_size: int
+        self,
+        make: Callable[[], Stage[Any]],
+        *,
+        buckets: int,
+        meaning: str,
+        cache_size: int,
+        settle_ms: int,
+        event_time: bool,
     ) -> None:
         self._make = make
         self._buckets = buckets
         self._meaning = meaning
         self._cache_size = cache_size
+        self._settle_ms = settle_ms
+        self._event_time = event_time
 
     def open(self, runtime_context: RuntimeContext) -> None:
         stage = self._stage = self._make()
@@ -79,39 +86,56 @@ class KeyedShell(KeyedProcessFunction):
             for table, codec in stage.codecs.items()
         }
         self._state = stage.state_type(**self._tables)
+        self._settles = stage.settle is not settle_nothing
         self._metrics = StageMetrics(runtime_context, stage.name)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
-        started_ns = time.perf_counter_ns()
-        bucket = value[0]
         batch = unpack(self._decoder, value[1])
         batch.sort(key=self._stage.order)
+        yield from self._step(value[0], len(batch), lambda: self._stage.apply(self._state, batch))
+        if self._settles:
+            self._set_timer(ctx)
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
+        bucket = ctx.get_current_key()
+        yield from self._step(bucket, 0, lambda: self._stage.settle(self._state))
+
+    def _step(self, bucket: int, messages: int, work: Callable[[], list[Out]]) -> list[Row]:
+        started_ns = time.perf_counter_ns()
         for table in self._tables.values():
             table.enter(bucket)
-        outs = self._stage.apply(self._state, batch)
+        outs = work()
         for table in self._tables.values():
             table.flush()
         rows = self._rows(bucket, outs)
-        self._metrics.batch(len(batch), time.perf_counter_ns() - started_ns)
-        yield from rows
+        self._metrics.batch(messages, time.perf_counter_ns() - started_ns)
+        return rows
+
+    def _set_timer(self, ctx: KeyedProcessFunction.Context) -> None:
+        """Settle at the next multiple of `settle_ms`; Flink keeps one timer a moment and key."""
+        timers = ctx.timer_service()
+        now_ms = ctx.timestamp() if self._event_time else timers.current_processing_time()
+        then_ms = (now_ms // self._settle_ms + 1) * self._settle_ms
+        if self._event_time:
+            timers.register_event_time_timer(then_ms)
+        else:
+            timers.register_processing_time_timer(then_ms)
 
     def _rows(self, bucket: int, outs: Sequence[Out]) -> list[Row]:
-        """One row a channel and target bucket; one a key on the coalesced channels."""
-        groups: dict[tuple[str, int, str], list[Any]] = defaultdict(list)
+        """One row a channel and target bucket."""
+        groups: dict[tuple[str, int], list[Any]] = defaultdict(list)
         for channel, key, message in outs:
             if channel == COUNT:
                 self._metrics.count(key, message)
             elif channel == "rows":
-                groups[channel, bucket, ""].append(message)
-            elif channel in COALESCED:
-                groups[channel, bucket, key] = [message]
+                groups[channel, bucket].append(message)
             elif key == BROADCAST:
                 for target in range(self._buckets):
-                    groups[channel, target, ""].append(message)
+                    groups[channel, target].append(message)
             else:
-                groups[channel, bucket_of(key, self._buckets), ""].append(message)
+                groups[channel, bucket_of(key, self._buckets)].append(message)
         return [
-            Row(channel, target, key, pack(messages[start : start + PIECE_MESSAGES_MAX]))
-            for (channel, target, key), messages in groups.items()
+            Row(channel, target, pack(messages[start : start + PIECE_MESSAGES_MAX]))
+            for (channel, target), messages in groups.items()
             for start in range(0, len(messages), PIECE_MESSAGES_MAX)
         ]

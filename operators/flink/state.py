@@ -88,6 +88,10 @@ class FlinkTable(Generic[V]):
         self._changed.clear()
         self._state.clear()
 
+    def all_keys(self) -> list[str]:
+        self.flush()
+        return sorted(self._state.keys())
+
     def flush(self) -> None:
         """Store what the batch has changed."""
         self._cache.age(self._cache_size)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from operators.messages import SOURCES, ListRow
+from operators.messages import SOURCES, ListRow, ProfileRow
 from tests.builders import event, listing
 from tests.graph import Graph
 from tests.oracle import Oracle
@@ -143,7 +143,7 @@ def test_ten_thousand_events_of_a_user_in_one_second():
     rows = [out.message for out in outs["rows"] if isinstance(out.message, ListRow)]
     assert len(rows) == 1
     assert not set(rows[0].ids) & {f"i{n}" for n in range(3000)}
-    profile = outs["profile"][-1].message
+    profile = next(row for row in graph.settle() if isinstance(row, ProfileRow))
     assert profile.counts == {"like": 10_000}
 
 
