@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from deploy.replay.report import Report, SourceError
 
-CHUNK_ROWS = 50_000
+CHUNK_ROWS = 10_000
 HEAD_LINES = 5
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"

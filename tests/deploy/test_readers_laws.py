@@ -26,7 +26,7 @@ OPTIONS = Options(
 )
 
 
-def reading(rows, chunk_rows=50_000):
+def reading(rows, chunk_rows=files.CHUNK_ROWS):
     """The records and the report of rows written as CSV."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data.csv"
