@@ -1,5 +1,6 @@
 """One stage alone, and the messages it gets, with every boring field filled in."""
 
+import copy
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
@@ -20,10 +21,15 @@ from operators.messages import (
 )
 from operators.packing import EPOCH_MS, NEVER_LOG2, item_key, pack_figures
 from operators.stage import DictTable, Out
-from tests.graph import new_state
+from tests.graph import PlainTable, new_state
 
 TENANT = "default"
 _numbers = count()
+
+
+def plain(_codec: Any) -> PlainTable:
+    """A table that keeps the very objects it is given, as the cache of a job does."""
+    return PlainTable()
 
 
 class Driven:
@@ -36,9 +42,23 @@ class Driven:
     def send(self, *batch: Any) -> list[Out]:
         return self.stage.apply(self.state, sorted(batch, key=self.stage.order))
 
+    def settle(self) -> list[Out]:
+        return self.stage.settle(self.state)
+
     def data(self) -> dict[str, dict[str, bytes]]:
         """The bytes of all tables."""
         return {name: dict(table.data) for name, table in vars(self.state).items()}
+
+    def twin(self) -> "Driven":
+        """The same stage on a copy of the state."""
+        twin = copy.copy(self)
+        twin.state = new_state(self.stage)
+        for name, table in vars(self.state).items():
+            if isinstance(table, PlainTable):
+                setattr(twin.state, name, copy.deepcopy(table))
+            else:
+                getattr(twin.state, name).data.update(table.data)
+        return twin
 
     def mentions(self, text: str) -> bool:
         """Whether any key or value of the state holds this text."""
