@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from deploy.replay import files
 from deploy.replay.options import ItemFile, Options, parse_pairs, read_options, with_settings
 from deploy.replay.readers import Source, detect, open_source
 from deploy.replay.report import SourceError
@@ -78,6 +80,18 @@ def test_times_have_a_unit(tmp_path: Path, unit: str, cell: str, expected_ms: in
     assert events(open_source(path, options))[0].event_time == expected_ms
 
 
+def test_iso_times_without_an_offset_are_utc_wherever_the_machine_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = csv(tmp_path, "uid,sku,ts,stars\nu,i,1970-01-02,1\n")
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Shanghai")
+        time.tzset()
+        (event,) = events(open_source(path, with_settings(SHOP, time_unit="iso")))
+    time.tzset()
+    assert event.event_time == 86_400_000
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_told_from_the_first_line(tmp_path: Path, delimiter: str):
     text = "\n".join(delimiter.join(row) for row in (["uid", "sku", "ts", "stars"], list("ui12")))
@@ -134,6 +148,11 @@ def test_what_rows_say_of_an_item_counts_the_first_time(tmp_path: Path):
     assert found.event_time == 3000
 
 
+def test_a_second_word_on_an_item_is_no_bad_row(tmp_path: Path):
+    path = csv(tmp_path, "user_id,item_id,event_time,title\nu,i,1,A\nu,i,2,B\n")
+    assert open_source(path, Options(action="view")).report.skipped == 0
+
+
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_a_catalogue_may_have_a_file_of_its_own(tmp_path: Path, kind: str):
     path = csv(tmp_path, "user_id,item_id,event_time\nu,i,5\n")
@@ -169,6 +188,16 @@ def test_json_lines_have_numbers_lists_and_objects(tmp_path: Path):
     assert event.context == {"device": "phone"}
     assert event.consent is False
     assert item(source, "12").categories == ["a", "b"]
+
+
+def test_a_field_that_ends_in_the_middle_of_json_lines_is_no_missing_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(files, "CHUNK_ROWS", 1)
+    record = {"user_id": "u", "item_id": "i", "event_time": 1}
+    path = jsonl(tmp_path, record | {"lang": "en"}, record)
+    options = Options(action="view", map={"language": "lang"})
+    assert [event.language for event in events(open_source(path, options))] == ["en", None]
 
 
 def test_records_of_the_wire_contract_come_out_as_they_are(tmp_path: Path):
