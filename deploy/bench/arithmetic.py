@@ -25,8 +25,8 @@ class Sample(Struct, frozen=True, kw_only=True):
 
     @property
     def events(self) -> float:
-        """Events that the job has read so far."""
-        return self.counters.stages.get("parse events", {}).get("records", 0.0)
+        """Events that the first stage has worked through so far; the source reads far ahead."""
+        return self.counters.stages.get("admission", {}).get("messages", 0.0)
 
 
 class ProcessCost(Struct, frozen=True, kw_only=True):
@@ -78,7 +78,7 @@ class Cost(Struct, kw_only=True):
 
     Attributes:
         seconds: Its length.
-        events: Read by the job.
+        events: Worked through.
         processes: By name; see `usage.Usage`.
         cpu_s_per_1000: Of all of them, for 1,000 events.
         taskmanager_cpu_s_per_1000: Of the TaskManagers and their Python.
@@ -113,7 +113,7 @@ def cost(first: Sample, last: Sample, cores: int, events: float | None = None) -
         first: At its beginning.
         last: At its end.
         cores: Of the machine.
-        events: To divide by; None means those that the job has read.
+        events: To divide by; None means those that were worked through.
     """
     seconds = last.at_s - first.at_s
     grown = last.counters.since(first.counters)

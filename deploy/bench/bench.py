@@ -24,6 +24,7 @@ from deploy.stack.services import TASKMANAGER
 from jobs.settings import Recommend
 
 _SETTLE_S = 60.0
+HEALTH_S = 5.0
 _SLACK_S = 1.0
 
 
@@ -95,6 +96,7 @@ class Bench:
                         items_topic=self.names.items, tenant=self.names.tenant,
                         synthetic=options.synthetic, source=options.source,
                         rate_per_s=options.rate or 1000.0,
+                        shape=options.shape if options.flat else None,
                     )
                 )
             )  # fmt: skip
@@ -143,9 +145,8 @@ class Bench:
             per_s = sent.events / sent.seconds
             self.report.generator_per_s = max(per_s, self.report.generator_per_s or 0.0)
 
-    def warm_up(self) -> None:
+    def warm_up(self, events: int) -> None:
         """Fill histories and neighbourhoods, and wait until all of it is served."""
-        events = self.options.warmup_events
         self.catalogue()
         began_s = time.monotonic()
         if events:
@@ -160,14 +161,31 @@ class Bench:
     def wait(self, text: str) -> float:
         """Wait until all that was marked is readable; gives the monotonic time of that."""
         total = float(sum(self.offsets.get()))
-        return self.progress.wait(
-            self.options.patience_s, lambda passed: self.tell(text, passed, total)
-        )
+        looked_s = 0.0
+
+        def heard(passed: int) -> None:
+            nonlocal looked_s
+            self.tell(text, passed, total)
+            if time.monotonic() - looked_s > HEALTH_S:
+                self.require_healthy()
+                looked_s = time.monotonic()
+
+        return self.progress.wait(self.options.patience_s, heard)
+
+    def require_healthy(self) -> None:
+        """Refuse to go on once the job has failed: what it repeats would be measured too.
+
+        Raises:
+            BenchError: It has, with the cause.
+        """
+        if why := job.failures(self.cluster, self.job_id):
+            msg = f"recommend failed while it was measured:\n{why}"
+            raise BenchError(msg)
 
     def rest(self) -> None:
         """Let coalesced rows be written."""
         self.tell("waiting for coalesced rows")
-        time.sleep(self.settings.coalesce_ms / 1000 + _SLACK_S)
+        time.sleep(self.settings.settle_ms / 1000 + _SLACK_S)
 
     def settle(self) -> None:
         """Hold all rows against what was sent, and close the report."""

@@ -1,5 +1,6 @@
 """`headwater bench` as a person sees it."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from deploy.stack.reporting import reporter
 
 _MAX = "max"
 _FILE_WIDTH = 140
+_TERMINATED = 143
 
 
 def gather(
@@ -56,6 +58,8 @@ def run(options: BenchOptions, config: Path | None, out: Path | None) -> int:
     Raises:
         HeadwaterError: The stack did not start, or the measurement could not be made.
     """
+    # Ended by another program, the job and the topics have to go as after an interrupt.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     notes = Console(stderr=True)
     stack = Stack(load_settings(config))
     with reporter(notes) as tell:
@@ -63,7 +67,7 @@ def run(options: BenchOptions, config: Path | None, out: Path | None) -> int:
         stack.ensure_taskmanagers(1, tell)
     try:
         with teller(notes) as told:
-            report = run_on(Bench(stack, options, told, config), _kind(options))
+            report = run_on(Bench(stack, options, told, config), kind_of(options))
     finally:
         if started:
             with reporter(notes) as tell:
@@ -81,7 +85,8 @@ def _printer(*, to_errors: bool) -> Console:
     return plain
 
 
-def _kind(options: BenchOptions) -> tuple[str, Callable[[Bench], None]]:
+def kind_of(options: BenchOptions) -> tuple[str, Callable[[Bench], None]]:
+    """The name of the run that the options ask for, and what does it."""
     if options.flat:
         from deploy.bench.flat import flat
 

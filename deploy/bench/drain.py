@@ -7,7 +7,7 @@ batch become one list; the cost of an event is lower than under a steady load of
 import time
 
 from deploy.bench.arithmetic import cost
-from deploy.bench.bench import Bench
+from deploy.bench.bench import HEALTH_S, Bench
 from deploy.bench.options import BenchError
 from deploy.bench.report import Drain
 from deploy.bench.sampling import Sampler
@@ -38,13 +38,16 @@ def drain(bench: Bench) -> None:
         bench.rest()
         samples = sampler.finish()
     first_s = points[0][0]
+    warm_s = next((at_s for at_s, passed in points if passed >= warmup), first_s)
+    # What Java and Python take to start and to warm up is not the events'.
+    first = next((one for one in samples[:-1] if one.at_s >= warm_s), samples[0])
     bench.report.drain = Drain(
         backlog=warmup + wanted,
         started_s=first_s - submitted_s,
         per_s=rate_after(points, warmup),
         progress=[(at_s - first_s, passed) for at_s, passed in points],
-        cost=cost(samples[0], samples[-1], bench.cores, warmup + wanted),
-        load_1m=samples[0].usage.load_1m,
+        cost=cost(first, samples[-1], bench.cores),
+        load_1m=first.usage.load_1m,
     )
 
 
@@ -53,12 +56,16 @@ def _watch(bench: Bench) -> Points:
     total = float(sum(bench.offsets.get()))
     points: Points = []
     deadline = time.monotonic() + bench.options.patience_s
+    looked_s = 0.0
     while True:
         passed, complete = bench.progress.look()
         now_s = time.monotonic()
         if bench.progress.found and (not points or passed > points[-1][1]):
             points.append((now_s, passed))
             bench.tell("working off the backlog", passed, total)
+        if now_s - looked_s > HEALTH_S:
+            bench.require_healthy()
+            looked_s = now_s
         if complete:
             return points
         if now_s > deadline:

@@ -17,9 +17,17 @@ import numpy as np
 from confluent_kafka import Producer
 from msgspec import Struct
 
-from deploy.bench.options import Synthetic
+from deploy.bench.cohorts import CohortsWorkload
+from deploy.bench.options import Shape, Synthetic
 from deploy.bench.schedule import OpenLoop
-from deploy.bench.workload import Listing, Ready, Workload, open_workload, stamped
+from deploy.bench.workload import (
+    Listing,
+    Ready,
+    SourceWorkload,
+    SyntheticWorkload,
+    Workload,
+    stamped,
+)
 
 CLIENT = {
     # The same partition for a key as the Java client gives it, as in `headwater replay`.
@@ -45,6 +53,7 @@ class Open(Struct, frozen=True, kw_only=True, tag="open"):
 
     Attributes:
         rate_per_s: By which made-up sessions are interleaved.
+        shape: Send the cohorts of a measurement of flatness instead.
     """
 
     bootstrap: str
@@ -54,6 +63,7 @@ class Open(Struct, frozen=True, kw_only=True, tag="open"):
     synthetic: Synthetic
     source: str | None
     rate_per_s: float
+    shape: Shape | None = None
 
 
 class Catalogue(Struct, frozen=True, tag="catalogue"):
@@ -244,6 +254,15 @@ class Sender:
         return sent
 
 
+def workload_of(plan: Open) -> Workload:
+    """The workload that was asked for."""
+    if plan.shape is not None:
+        return CohortsWorkload(plan.shape, plan.synthetic.seed, plan.tenant)
+    if plan.source is not None:
+        return SourceWorkload(Path(plan.source), plan.tenant)
+    return SyntheticWorkload(plan.synthetic, plan.tenant, plan.rate_per_s)
+
+
 def serve(commands: BinaryIO, answers: BinaryIO) -> None:
     """Follow commands, one JSON a line, until there are no more; answer each with a line."""
     decoder = msgspec.json.Decoder(Command)
@@ -253,9 +272,7 @@ def serve(commands: BinaryIO, answers: BinaryIO) -> None:
         answer: Sent | Problem = Sent()
         try:
             if isinstance(command, Open):
-                workload = open_workload(
-                    command.synthetic, command.source, command.tenant, command.rate_per_s
-                )
+                workload = workload_of(command)
                 client = Producer({"bootstrap.servers": command.bootstrap, **CLIENT})
                 sender = Sender(command, workload, client)
             elif sender is None:

@@ -15,7 +15,7 @@ def at_rate(bench: Bench) -> None:
     options = bench.options
     assert options.rate is not None
     bench.submit()
-    bench.warm_up()
+    bench.warm_up(options.warmup_events)
     bench.report.measurement = measure(bench, options.rate, options.seconds)
 
 

@@ -62,6 +62,64 @@ class Synthetic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(msg)
 
 
+class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sizes of the groups.
+
+    Attributes:
+        rate_per_s: Events a second in each phase.
+        phase_s: Length of a phase.
+        rounds: Phases of each group, in turn with the others, so that a drift hits all alike.
+        age_s: Length of the run whose thirds are compared.
+        active: Users that are active at a time.
+        per_user: Events of a user in a phase, where users take turns.
+        heavy: History of the users with the longest one.
+        full: History that just fills what the job keeps at hand of a user.
+        light: A short history.
+        items: Items that all users' events go to unless said otherwise.
+        popular: Items that most users of the warm-up have touched.
+        builders: Users of the warm-up who touched them.
+    """
+
+    rate_per_s: Annotated[float, Meta(gt=0)] = 300.0
+    phase_s: Annotated[float, Meta(gt=0)] = 20.0
+    rounds: Annotated[int, Meta(ge=1, le=9)] = 2
+    age_s: Annotated[float, Meta(ge=0)] = 180.0
+    active: Count = 40
+    per_user: Count = 10
+    heavy: Count = 5_000
+    full: Count = 30
+    light: Count = 10
+    items: Count = 8_000
+    popular: Count = 50
+    builders: Count = 600
+
+    def __post_init__(self) -> None:
+        turns = self.rounds * self.phase_events + self.age_events
+        needed = self.heavy + -(-turns // self.active)
+        if needed > self.items or self.full + self.per_user > min(self.items, 10_000):
+            msg = f"items is {self.items}: a user with a long history touches {needed} of them"
+            raise ValueError(msg)
+        if self.per_user > self.popular:
+            msg = f"per_user {self.per_user} is more than the {self.popular} popular items"
+            raise ValueError(msg)
+
+    @property
+    def phase_events(self) -> int:
+        """Events of one phase."""
+        return round(self.rate_per_s * self.phase_s)
+
+    @property
+    def age_events(self) -> int:
+        """Events of the long run."""
+        return round(self.rate_per_s * self.age_s)
+
+    @property
+    def cohort(self) -> int:
+        """Users of a phase in which users take turns: whole sets of active ones."""
+        sets = -(-self.phase_events // (self.active * self.per_user))
+        return sets * self.active
+
+
 class BenchOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One call of `headwater bench`.
 
@@ -80,6 +138,7 @@ class BenchOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         p99_limit_ms: A rate with slower rows is not kept up with.
         step_s: How long a search holds a rate.
         patience_s: How long to wait for what was sent to be served.
+        shape: Of the groups that `flat` compares.
         keep: Leave topics and item rows.
     """
 
@@ -97,6 +156,7 @@ class BenchOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     p99_limit_ms: Positive = 1000.0
     step_s: Annotated[float, Meta(ge=20)] = 20.0
     patience_s: Positive = 600.0
+    shape: Shape = field(default_factory=Shape)
     keep: bool = False
 
     @property

@@ -21,7 +21,7 @@ _GROWTH_S = 0.5
 def search(bench: Bench) -> None:
     """Warm up, then try rates."""
     bench.submit()
-    bench.warm_up()
+    bench.warm_up(bench.options.warmup_events)
     steps: list[Step] = []
 
     def holds(rate_per_s: float) -> bool:

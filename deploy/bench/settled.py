@@ -1,8 +1,8 @@
 """Every user's rows held against what was sent: nothing lost, nothing counted twice."""
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -114,16 +114,29 @@ class Reader:
         return [answer.one() for _, answer in results]
 
 
-def settle(reader: Reader, totals: Totals, patience_s: float) -> Completeness:
+class Reads(Protocol):
+    """What `settle` needs of `Reader`."""
+
+    def rows(self, users: list[str]) -> dict[str, Rows]:
+        """The rows of these users."""
+
+
+def settle(
+    reader: Reads,
+    totals: Totals,
+    patience_s: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Completeness:
     """Compare until all is as it should be, or the patience is over."""
-    began_s = time.monotonic()
+    began_s = clock()
     rows = reader.rows(list(totals))
     while True:
         found = compare(totals, rows)
-        found.settled_s = time.monotonic() - began_s
+        found.settled_s = clock() - began_s
         if found.complete or found.settled_s > patience_s:
             return found
-        time.sleep(_PAUSE_S)
+        sleep(_PAUSE_S)
         wrong = [
             user
             for user, total in totals.items()

@@ -4,15 +4,14 @@ The time is added as text at the end of the object, so that an event costs the s
 its bytes and no encoding while it keeps a schedule.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
 
-from deploy.bench.options import BenchError, Synthetic
+from deploy.bench.options import Synthetic
 from deploy.bench.synthetic import Population, Sessions
 from operators.events import Interaction, Item, subject_of
 
@@ -163,32 +162,3 @@ def _without_time(record: Interaction | Item) -> bytes:
     fields = msgspec.to_builtins(record)
     del fields["event_time"]
     return _ENCODE(fields)[:-1]
-
-
-def take(events: Iterable[Ready | Listing], count: int) -> list[Ready | Listing]:
-    """The next records, up to and including the given number of events."""
-    taken: list[Ready | Listing] = []
-    found = 0
-    for record in events:
-        taken.append(record)
-        found += isinstance(record, Ready)
-        if found == count:
-            break
-    return taken
-
-
-def open_workload(
-    synthetic: Synthetic, source: str | None, tenant: str, rate_per_s: float
-) -> Workload:
-    """The workload that was asked for.
-
-    Raises:
-        BenchError: The data set has no events.
-    """
-    if source is None:
-        return SyntheticWorkload(synthetic, tenant, rate_per_s)
-    workload = SourceWorkload(Path(source), tenant)
-    if not list(islice(workload.events(), 1)):
-        msg = f"{source} holds no events: name a data set with some"
-        raise BenchError(msg)
-    return workload

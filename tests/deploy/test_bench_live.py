@@ -1,0 +1,85 @@
+"""The bench on the real Kafka, Cassandra and Flink, small."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from deploy.bench.bench import Bench, run_on
+from deploy.bench.cohorts import GROUPS
+from deploy.bench.console import kind_of
+from deploy.bench.options import BenchError, BenchOptions, Shape, Synthetic
+from deploy.bench.report import Report
+from deploy.cluster import TERMINAL, Cluster
+from deploy.stack import Stack
+
+pytestmark = pytest.mark.stack
+
+FEW = Synthetic(users=60, items=80, clusters=8)
+
+
+def run(stack: Stack, **options: Any) -> Report:
+    chosen = BenchOptions(synthetic=FEW, sample_s=1.0, **options)
+    report = run_on(Bench(stack, chosen, lambda *_: None), kind_of(chosen))
+    assert all(job.state in TERMINAL for job in Cluster(stack.flink_rest_url).jobs())
+    assert bench_topics(stack) == []
+    assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
+    return report
+
+
+def bench_topics(stack: Stack) -> list[str]:
+    from confluent_kafka.admin import AdminClient
+
+    topics = AdminClient({"bootstrap.servers": stack.kafka_bootstrap}).list_topics(timeout=10)
+    return [name for name in topics.topics if "bench" in name]
+
+
+def test_a_low_rate_is_kept_and_every_event_arrives_once(stack: Stack) -> None:
+    report = run(stack, rate=50.0, seconds=10.0, warmup=200)
+    found, whole = report.measurement, report.completeness
+    assert found is not None
+    assert found.freshness is not None
+    assert (found.throughput.events, whole.complete) == (500, True)
+    # Markers before and after, and the probes, are events too.
+    assert whole.sent == whole.counted > 200 + 500 + found.freshness.probes_sent
+    assert found.freshness.probes.count == found.freshness.probes_sent >= 19
+    assert 0 < found.freshness.sink.count <= 500 + found.freshness.probes_sent + 8
+    assert {"kafka", "cassandra", "jobmanager", "taskmanager-1", "generator"} <= set(
+        found.cost.processes
+    )
+    stages = found.cost.stages
+    assert stages["ranking"].busy_us > 0
+    assert stages["sink"].counts["lists"] == found.freshness.sink.count
+    assert len(found.thirds) == 3
+    assert report.failures == ""
+
+
+def test_a_backlog_is_worked_off(stack: Stack) -> None:
+    report = run(stack, drain=2000, warmup=500)
+    assert report.drain is not None
+    assert report.drain.per_s > 0
+    assert report.drain.backlog == 2500
+    assert [passed for _, passed in report.drain.progress][-1] >= 2500
+    assert report.completeness.complete
+
+
+def test_groups_are_compared(stack: Stack) -> None:
+    shape = Shape(
+        rate_per_s=40.0, phase_s=3.0, rounds=1, age_s=5.0, active=4, per_user=5, heavy=60, full=25,
+        light=4, items=200, popular=10, builders=20,
+    )  # fmt: skip
+    report = run(stack, flat=True, shape=shape)
+    assert report.flat is not None
+    assert [group.name for group in report.flat.groups] == list(GROUPS)
+    assert all(group.events >= 120 for group in report.flat.groups)
+    assert all(ratios["busy"] for ratios in report.flat.ratios.values())
+    assert report.completeness.complete
+
+
+def test_it_does_not_measure_beside_another_job(stack: Stack) -> None:
+    options = BenchOptions(synthetic=FEW)
+    bench = Bench(stack, options, lambda *_: None)
+    with bench.opened():
+        bench.submit()
+        with pytest.raises(BenchError, match="Flink runs headwater-recommend"):
+            run_on(Bench(stack, options, lambda *_: None), kind_of(options))
