@@ -17,7 +17,7 @@ from deploy.bench.job import Names
 from deploy.bench.markers import Channel, Progress
 from deploy.bench.options import BenchError, BenchOptions
 from deploy.bench.report import Report
-from deploy.bench.settled import Reader, settle
+from deploy.bench.settled import Reader, delete_items, settle
 from deploy.cluster import Cluster
 from deploy.stack import Stack, schema
 from deploy.stack.services import TASKMANAGER
@@ -76,11 +76,11 @@ class Bench:
         job.require_idle(self.cluster)
         stack, options = self.stack, self.options
         with ExitStack() as closing:
-            partitions = job.create_topics(stack, self.names)
-            closing.callback(self._clean_up)
             self.session = closing.enter_context(
                 schema.connected(stack.cassandra_hosts, stack.cassandra_port)
             )
+            closing.callback(self._clean_up)
+            partitions = job.create_topics(stack, self.names)
             self.channel = Channel(
                 stack.kafka_bootstrap, self.names, self.session, stack.settings.keyspace,
                 self.settings.cassandra.surface,
@@ -202,7 +202,9 @@ class Bench:
             self.tell("ending the job")
             self.cluster.cancel(self.job_id)
         if not self.options.keep:
+            self.tell("deleting topics and item rows")
             job.delete_topics(self.stack, self.names)
+            delete_items(self.session, self.stack.settings.keyspace, self.names.tenant)
 
 
 def run_on(bench: Bench, kind: tuple[str, Callable[[Bench], None]]) -> Report:

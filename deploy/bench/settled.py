@@ -143,3 +143,16 @@ def settle(
             if not compare({user: total}, {user: rows[user]}).complete
         ]
         rows |= reader.rows(wrong)
+
+
+def delete_items(session: Any, keyspace: str, tenant: str) -> None:
+    """Delete the item rows of a tenant: unlike all others they have no end of their own."""
+    from cassandra.concurrent import execute_concurrent_with_args
+
+    table = f"{keyspace}.item_features"
+    found = session.execute(
+        f"SELECT item_id FROM {table} WHERE tenant = %s ALLOW FILTERING", (tenant,)
+    )
+    delete = session.prepare(f"DELETE FROM {table} WHERE tenant = ? AND item_id = ?")
+    keys = [(tenant, row[0]) for row in found]
+    execute_concurrent_with_args(session, delete, keys, concurrency=_CONCURRENCY)
