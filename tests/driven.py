@@ -12,6 +12,7 @@ from operators.messages import (
     Counted,
     Forget,
     Learn,
+    ListRow,
     Noted,
     PairSeen,
     PopularList,
@@ -24,6 +25,9 @@ from operators.stage import DictTable, Out
 from tests.graph import PlainTable, new_state
 
 TENANT = "default"
+Row = tuple[str, float, float, bytes]
+"""A neighbour: item, similarity, short similarity, figures."""
+
 _numbers = count()
 
 
@@ -67,6 +71,54 @@ class Driven:
             for table in self.data().values()
             for key, value in table.items()
         )
+
+
+class Ranked(Driven):
+    """The ranking: `lists` holds the last list of each user, messages are numbered by user."""
+
+    def __init__(self, stage: Any, table: Any = DictTable) -> None:
+        super().__init__(stage, table)
+        self.lists: dict[str, ListRow] = {}
+        self._seq: dict[str, int] = {}
+        self._touched: set[tuple[str, str]] = set()
+
+    def send(self, *batch: Any) -> list[Out]:
+        outs = super().send(*batch)
+        for row in sent(outs, "rows"):
+            if isinstance(row, ListRow):
+                self.lists[row.user] = row
+        return outs
+
+    def seq(self, user: str) -> int:
+        """The next number of a user's messages."""
+        self._seq[user] = self._seq.get(user, 0) + 1
+        return self._seq[user]
+
+    def answer(self, user: str, item: str, *rows: Row, **fields: Any) -> Pulled:
+        """The answer of the neighbours of an item that a user has touched."""
+        first = (user, item) not in self._touched
+        self._touched.add((user, item))
+        categories = fields.get("categories", ())
+        one = signal(
+            user, item, fields.get("at_ms", 1000), fields.get("strength", 10), first=first,
+            liked=fields.get("liked", first), seq=self.seq(user),
+            action=fields.get("action", "like"),
+        )  # fmt: skip
+        figured = figures(item, categories=categories)
+        category = categories[0] if categories else ""
+        return pulled(counted(one, figured, category), *rows)
+
+    def touch(self, user: str, item: str, *rows: Row, **fields: Any) -> list[Out]:
+        return self.send(self.answer(user, item, *rows, **fields))
+
+    def scores(self, user: str) -> dict[str, float]:
+        """Score by item of the user's last list, best first."""
+        row = self.lists[user]
+        return dict(zip(row.ids, np.frombuffer(row.scores, "<f4").tolist(), strict=True))
+
+    def item_scores(self, user: str) -> dict[str, float]:
+        row = self.lists[user]
+        return dict(zip(row.ids, np.frombuffer(row.item_scores, "<f4").tolist(), strict=True))
 
 
 def sent(outs: Sequence[Out], to: str) -> list[Any]:
@@ -151,8 +203,12 @@ def user_changed(user: str, at_ms: int, seq: int, **fields: Any) -> UserChanged:
     )  # fmt: skip
 
 
-def pulled(one: Counted, *rows: tuple[str, float, float, bytes]) -> Pulled:
-    """Rows are (item, similarity, short similarity, figures)."""
+def near(item: str, sim: float, short: float = 0.0, **fields: Any) -> Row:
+    """A neighbour; fields are those of its figures."""
+    return item, sim, short, figures(item, **fields)
+
+
+def pulled(one: Counted, *rows: Row) -> Pulled:
     packed = b"".join(
         np.array([sim, short], "<f4").tobytes() + data for _, sim, short, data in rows
     )

@@ -43,7 +43,7 @@ def answer(outs: list[Out]) -> dict[str, tuple[float, float]]:
     (pulled,) = sent(outs, "ranking")
     assert isinstance(pulled, Pulled)
     rows = np.frombuffer(pulled.rows, PULLED)
-    assert rows["key"].tolist() == [item_key(item) for item in pulled.ids] or not rows["key"].any()
+    assert rows["key"].tolist() == [item_key(item) for item in pulled.ids]
     return dict(zip(pulled.ids, zip(rows["sim"].tolist(), rows["short"].tolist(), strict=True),
                     strict=True))  # fmt: skip
 
@@ -330,6 +330,16 @@ def test_taking_back_a_part_keeps_the_rest_and_its_ratio():
     assert kept(stage, "a") == {
         "b": (pytest.approx((0.7 * 3 + 0.3) / (20 * 2 + 100), rel=1e-6), 0.0)
     }
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a pair that an erasure lets into the cache has no figures, so key 0"
+)
+def test_every_row_of_an_answer_carries_the_figures_of_its_item(full):
+    # d is known by its sums alone; b leaves, and an erasure takes a part of d
+    full.send(pair_seen("a", "b", -300, figured=b""))
+    full.send(pair_seen("a", "d", -50, figured=b""))
+    kept(full, "a")
 
 
 def similar(stage: Driven) -> list[SimilarRow]:
