@@ -1,0 +1,188 @@
+"""The reading commands from their arguments to what they print."""
+
+import json
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from deploy.serving import console, erasure
+from deploy.serving.erasure import ErasureError
+from deploy.serving.store import ItemFacts, Profile
+from deploy.serving.view import ShownList
+from operators.reading import NO_ROW, NO_ROWS
+from tests.deploy.rows import AS_OF_MS, MemoryStore, item, own, stored
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    made = MemoryStore()
+
+    @contextmanager
+    def opened(_):
+        yield made
+
+    monkeypatch.setattr(console, "opened", opened)
+    monkeypatch.setattr(console, "now_ms", lambda: AS_OF_MS + 1000)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    return made
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(app, [*arguments])
+
+
+def test_show_prints_the_users_list(store):
+    store.lists["default", "u", "home"] = own(item("a", 2.0, seed="s"))
+    store.catalogue["default", "a"] = ItemFacts("Alpha")
+    result = invoke("show", "u")
+    assert result.exit_code == 0
+    for part in ("Alpha", "Because of s", "1.0 s old", "generation 7"):
+        assert part in result.output
+
+
+def test_show_takes_tenant_surface_exclusions_and_a_number(store):
+    store.lists["t", "u", "mail"] = own(*(item(name, 1.0) for name in "abcd"))
+    result = invoke(
+        "show", "u", "--tenant", "t", "--surface", "mail", "--exclude", "a", "--exclude", "b",
+        "--top", "1", "--json",
+    )  # fmt: skip
+    shown = msgspec.json.decode(result.output, type=ShownList)
+    assert [one.item_id for one in shown.items] == ["c"]
+
+
+def test_show_merges_the_segments_row_and_everybodys_where_there_is_none(store):
+    store.shared["default", "all"] = stored(item("a", 1.0))
+    store.shared["default", "segment:nz"] = stored(item("z", 1.0))
+    assert (
+        json.loads(invoke("show", "u", "--segment", "nz", "--json").output)["items"][0]["item_id"]
+        == "z"
+    )
+    assert (
+        json.loads(invoke("show", "u", "--segment", "fr", "--json").output)["items"][0]["item_id"]
+        == "a"
+    )
+
+
+def test_show_of_an_unknown_user_is_a_fallback_and_no_error(store):
+    result = invoke("show", "nobody")
+    assert result.exit_code == 0
+    assert NO_ROWS in result.output
+    store.shared["default", "all"] = stored(item("a", 1.0))
+    assert NO_ROW in invoke("show", "nobody").output
+
+
+def test_watching_prints_a_list_whenever_it_changes_and_ends_with_the_person(capsys):
+    lists = iter([own(item("a", 1)), own(item("a", 1)), own(item("b", 1))])
+    store = MemoryStore()
+    query = console.Query(tenant="default", user="u")
+
+    def ask():
+        found = next(lists, None)
+        if found is None:
+            raise KeyboardInterrupt
+        store.lists["default", "u", "home"] = found
+        return console.serve(store, query)
+
+    console.follow(ask, Console(), as_json=True, sleep=lambda _: None)
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["items"][0]["item_id"] for one in printed] == ["a", "b"]
+
+
+def test_watching_on_a_terminal_redraws_one_list(capsys):
+    lists = iter([own(item("first", 1)), own(item("second", 1))])
+    store = MemoryStore()
+
+    def ask():
+        found = next(lists, None)
+        if found is None:
+            raise KeyboardInterrupt
+        store.lists["default", "u", "home"] = found
+        return console.serve(store, console.Query(tenant="default", user="u"))
+
+    terminal = Console(force_terminal=True, width=100)
+    console.follow(ask, terminal, as_json=False, sleep=lambda _: None)
+    text = capsys.readouterr().out
+    assert text.index("first") < text.index("second")
+    assert "\x1b[" in text
+
+
+def test_similar_prints_neighbours_and_refuses_unknown_items(store):
+    store.neighbours["default", "m"] = stored(item("a", 0.5, seed="m"))
+    store.catalogue |= {("default", "m"): ItemFacts("Main"), ("default", "lone"): ItemFacts("L")}
+    result = invoke("similar", "m")
+    assert result.exit_code == 0
+    assert "Main" in result.output
+    lone = invoke("similar", "lone")
+    assert (lone.exit_code, "nothing goes with it yet" in lone.stderr) == (1, True)
+    unknown = invoke("similar", "x")
+    assert (unknown.exit_code, "the catalogue does not know it" in unknown.stderr) == (1, True)
+
+
+def test_trending_prints_all_by_default_and_names_the_lists_there_are(store):
+    store.shared["default", "all"] = stored(item("a", 0.5))
+    assert "Popular right now" in invoke("trending").output
+    unknown = invoke("trending", "7d")
+    assert unknown.exit_code == 1
+    assert "there are: all" in unknown.stderr
+
+
+def test_profile_prints_what_is_kept_and_refuses_unknown_users(store):
+    store.profiles["default", "u"] = Profile(as_of_ms=AS_OF_MS, counts={"like": 2}, recent=["a"])
+    assert "like 2" in invoke("profile", "u").output
+    assert json.loads(invoke("profile", "u", "--json").output)["profile"]["counts"] == {"like": 2}
+    assert invoke("profile", "x").exit_code == 1
+
+
+class Client:
+    def __init__(self, store, working=True):
+        self.store, self.working, self.records = store, working, []
+
+    def produce(self, topic, *, value, key, on_delivery, **_):
+        self.records.append((topic, key, json.loads(value)))
+        if not self.working:
+            on_delivery("broker gone", None)
+
+    def poll(self, timeout):
+        return 0
+
+    def flush(self, timeout):
+        self.store.lists.clear()
+        return 0
+
+
+def test_erase_sends_the_contracts_event_and_waits_for_the_rows_to_go(store, monkeypatch):
+    store.lists["t", "u", "home"] = own(item("a", 1.0))
+    client = Client(store)
+    monkeypatch.setattr("deploy.replay.produce.connect", lambda _: client)
+    result = invoke("erase", "u", "--tenant", "t", "--wait")
+    assert result.exit_code == 0, result.output
+    ((topic, key, event),) = client.records
+    assert (topic, key) == ("headwater.events", b"u")
+    assert event.pop("event_id").startswith("erase-")
+    assert event == {
+        "kind": "erase", "user_id": "u", "tenant": "t", "event_time": AS_OF_MS + 1000
+    }  # fmt: skip
+    assert "No row of u is left" in result.output
+
+
+def test_erase_of_somebody_unknown_is_sent_nevertheless(store, monkeypatch):
+    client = Client(store)
+    monkeypatch.setattr("deploy.replay.produce.connect", lambda _: client)
+    assert "Nothing is stored of u" in invoke("erase", "u").output
+    assert len(client.records) == 1
+
+
+def test_an_erasure_that_does_not_reach_kafka_is_an_error(store, monkeypatch):
+    client = Client(store, working=False)
+    monkeypatch.setattr("deploy.replay.produce.connect", lambda _: client)
+    assert "did not reach Kafka: broker gone" in str(invoke("erase", "u").exception)
+
+
+def test_rows_that_stay_are_an_error_that_says_what_is_missing():
+    times = iter([0.0, 1.0, 61.0])
+    with pytest.raises(ErasureError, match="headwater submit recommend"):
+        erasure.until_gone(lambda: True, "u", sleep=lambda _: None, clock=lambda: next(times))

@@ -1,0 +1,194 @@
+"""Starting and watching a job, on a cluster that plays its part."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy import launching
+from deploy.cluster import Job, JobSummary, Slots, Vertex
+from deploy.launching import Launcher, LaunchError
+
+ID = "0123456789abcdef" * 2
+
+
+class PlayedCluster:
+    url = "http://flink"
+
+    def __init__(self, jobs=(), slots=(1, 1), states=(), failures=("",)):
+        self.list, self._slots = list(jobs), Slots(*slots)
+        self.states, self.failures = list(states), list(failures)
+        self.cancelled = []
+
+    def active(self, name):
+        return next((one for one in self.list if one.name == name), None)
+
+    def slots(self):
+        return self._slots
+
+    def job(self, job_id):
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    def failure(self, job_id):
+        return self.failures.pop(0) if len(self.failures) > 1 else self.failures[0]
+
+    def cancel(self, job_id):
+        self.cancelled.append(job_id)
+
+
+class PlayedHost:
+    flink_home = Path("/flink")
+
+    def __init__(self):
+        self.asked = []
+
+    def flink_env(self):
+        return {"FLINK_CONF_DIR": "/conf"}
+
+    def ensure_taskmanagers(self, count, report):
+        self.asked.append(count)
+
+
+class Told(list):
+    def __call__(self, service, text, *, done=False):
+        self.append((text, done))
+
+
+def tasks(state: str, *statuses: str) -> Job:
+    return Job(state=state, vertices=[Vertex(name="t", status=status) for status in statuses])
+
+
+def launcher(cluster, host=None, run=None, clock=lambda: 0.0):
+    return Launcher(host or PlayedHost(), cluster, run, sleep=lambda _: None, clock=clock)
+
+
+def client(output="", errors="", code=0):
+    def run(called, **options):
+        run.called, run.options = called, options
+        return subprocess.CompletedProcess(called, code, output, errors)
+
+    return run
+
+
+def test_the_jobs_are_the_modules_that_can_be_run():
+    known = launching.known_jobs()
+    assert known["recommend"].name == "recommend.py"
+    assert not {"settings", "wiring", "__init__"} & set(known)
+
+
+def test_an_unknown_job_is_answered_with_those_there_are():
+    with pytest.raises(LaunchError, match=r"no job 'recomend'; jobs are .*recommend"):
+        launching.job_file("recomend")
+
+
+def test_the_command_is_flinks_own_and_short_to_type(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "jobs" / "recommend.py"
+    called = launching.command(Path("/f"), file, ["--set", "a=b"])
+    assert called == ["/f/bin/flink", "run", "-d", "-py", "jobs/recommend.py", "--set", "a=b"]
+    elsewhere = launching.command(Path("/f"), Path("/pkg/jobs/recommend.py"), [], "/sp/1")
+    assert elsewhere[3:] == ["-s", "/sp/1", "-py", "/pkg/jobs/recommend.py"]
+
+
+def test_what_is_printed_is_what_a_shell_would_run():
+    called = ["/f/bin/flink", "run", "-py", "j.py", "--set", "k=a b", "--config", "h.toml"]
+    env = {"JAVA_HOME": "/java", "FLINK_CONF_DIR": "/my conf", "OTHER": "x"}
+    text = launching.typed(called, env, {"JAVA_HOME": "/java"})
+    assert shlex.split(text.replace("\\\n", " ")) == ["FLINK_CONF_DIR=/my conf", *called]
+    assert text.splitlines()[-1].strip() == "--config h.toml"
+
+
+def test_a_command_without_options_is_printed_too():
+    assert launching.typed(["flink", "run"], {}, {}) == "flink run"
+
+
+def test_a_second_run_of_a_job_is_refused():
+    active = JobSummary("id7", "headwater-recommend", "RESTARTING", 1)
+    with pytest.raises(LaunchError, match=r"restarting already, as id7: `headwater stop"):
+        launcher(PlayedCluster([active])).require_idle("recommend")
+    launcher(PlayedCluster([active])).require_idle("learn")
+
+
+@pytest.mark.parametrize(
+    ("slots", "wanted", "taskmanagers"),
+    [((1, 1), 1, 1), ((1, 0), 1, 2), ((3, 1), 2, 4), ((0, 0), 2, 2)],
+)
+def test_there_are_as_many_taskmanagers_as_slots_taken_and_wanted(slots, wanted, taskmanagers):
+    host = PlayedHost()
+    launcher(PlayedCluster(slots=slots), host).make_room(wanted, Told())
+    assert host.asked == [taskmanagers]
+
+
+def test_the_id_is_read_from_the_clients_words():
+    run = client(f"settings\nJob has been submitted with JobID {ID}\n")
+    assert launcher(PlayedCluster(), run=run).start("recommend", ["flink"], Told()) == ID
+    assert run.options["env"] == {"FLINK_CONF_DIR": "/conf"}
+
+
+def test_what_the_jobs_program_said_is_the_cause():
+    output = 'Traceback:\n  File "j.py"\n: java.A: x\n\tat q\nCaused by: java.B: bad table\n\tat r'
+    errors = "ProgramAbort: y\nCaused by: java.lang.RuntimeException: Python process exits"
+    run = client(output, errors, 31)
+    with pytest.raises(LaunchError) as caught:
+        launcher(PlayedCluster(), run=run).start("recommend", ["flink"], Told())
+    assert str(caught.value).splitlines() == [
+        "recommend was not submitted (flink exit code 31):",
+        "  java.B: bad table",
+    ]
+
+
+def test_a_client_that_says_nothing_is_told_so():
+    with pytest.raises(LaunchError, match="it said nothing"):
+        launcher(PlayedCluster(), run=client(code=1)).start("recommend", ["flink"], Told())
+
+
+def test_a_job_runs_when_all_its_tasks_do():
+    states = [
+        Job(state="INITIALIZING"),
+        tasks("RUNNING", "SCHEDULED", "RUNNING"),
+        tasks("RUNNING", "RUNNING", "FINISHED"),
+    ]
+    told = Told()
+    launcher(PlayedCluster(states=states)).until_running("recommend", ID, told)
+    assert told == [
+        ("initializing", False),
+        ("1 of 2 tasks run", False),
+        ("running, 2 tasks", True),
+    ]
+
+
+def test_a_job_that_restarts_before_it_ran_is_cancelled_and_its_cause_told():
+    cluster = PlayedCluster(
+        states=[tasks("RESTARTING", "FAILED")], failures=["java.A: x\nCaused by: java.B: why\n"]
+    )
+    with pytest.raises(LaunchError, match=r"(?s)did not start.*java\.B: why"):
+        launcher(cluster).until_running("recommend", ID, Told())
+    assert cluster.cancelled == [ID]
+
+
+def test_a_job_that_failed_needs_no_cancelling():
+    cluster = PlayedCluster(states=[tasks("FAILED", "FAILED")])
+    with pytest.raises(LaunchError, match="tells no cause"):
+        launcher(cluster).until_running("recommend", ID, Told())
+    assert cluster.cancelled == []
+
+
+def test_a_job_that_never_runs_is_given_up_but_left():
+    cluster, times = PlayedCluster(states=[tasks("RUNNING", "SCHEDULED")]), iter([0.0, 1.0, 400.0])
+    with pytest.raises(LaunchError, match=r"0 of 1 tasks run.*goes on trying"):
+        launcher(cluster, clock=lambda: next(times)).until_running("recommend", ID, Told())
+    assert cluster.cancelled == []
+
+
+def test_a_replay_is_waited_for_until_it_has_ended():
+    told = Told()
+    cluster = PlayedCluster(states=[tasks("RUNNING", "RUNNING"), tasks("FINISHED", "FINISHED")])
+    launcher(cluster).until_finished("recommend", ID, told)
+    assert told[-1] == ("finished", True)
+
+
+def test_a_replay_that_ends_badly_is_an_error():
+    cluster = PlayedCluster(states=[tasks("CANCELED", "CANCELED")])
+    with pytest.raises(LaunchError, match="did not finish: CANCELED"):
+        launcher(cluster).until_finished("recommend", ID, Told())

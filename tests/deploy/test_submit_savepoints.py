@@ -1,0 +1,69 @@
+"""Savepoints that are remembered."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.savepoints import LATEST, Savepoint, SavepointError, Savepoints
+from deploy.stack.layout import Layout
+
+
+def made(folder: Path, name: str, job: str = "recommend") -> Savepoint:
+    (folder / name).mkdir()
+    (folder / name / "_metadata").write_bytes(b"x")
+    return Savepoint(job=job, path=(folder / name).as_uri(), job_id="id", taken_ms=1)
+
+
+@pytest.fixture
+def savepoints(tmp_path: Path) -> Savepoints:
+    return Savepoints(Layout(tmp_path))
+
+
+def test_the_latest_of_a_job_is_found(savepoints, tmp_path):
+    first, other, second = (
+        made(tmp_path, "a"),
+        made(tmp_path, "b", "learn"),
+        made(tmp_path, "c"),
+    )
+    for one in (first, second, other):
+        savepoints.record(one)
+    assert savepoints.find("recommend", LATEST) == second.path
+    assert savepoints.find("learn", LATEST) == other.path
+
+
+def test_one_that_was_deleted_is_passed_over(savepoints, tmp_path):
+    first, second = made(tmp_path, "a"), made(tmp_path, "b")
+    savepoints.record(first)
+    savepoints.record(second)
+    (tmp_path / "b" / "_metadata").unlink()
+    assert savepoints.find("recommend", LATEST) == first.path
+
+
+def test_without_any_the_answer_says_what_takes_one(savepoints):
+    with pytest.raises(SavepointError, match="headwater stop recommend"):
+        savepoints.find("recommend", LATEST)
+
+
+def test_a_path_is_taken_if_a_savepoint_is_there(savepoints, tmp_path):
+    made(tmp_path, "mine")
+    assert savepoints.find("recommend", str(tmp_path / "mine")) == str(tmp_path / "mine")
+    assert savepoints.find("recommend", (tmp_path / "mine").as_uri())
+    with pytest.raises(SavepointError, match="_metadata"):
+        savepoints.find("recommend", str(tmp_path))
+
+
+def test_one_on_another_machine_is_taken_at_its_word(savepoints):
+    assert savepoints.find("recommend", "s3://bucket/sp-1") == "s3://bucket/sp-1"
+
+
+def test_they_are_forgotten_with_the_stacks_data(savepoints, tmp_path):
+    savepoints.record(made(tmp_path, "a"))
+    Layout(tmp_path).wipe()
+    assert savepoints.all() == []
+
+
+def test_a_record_that_cannot_be_read_says_what_to_do(savepoints, tmp_path):
+    savepoints.record(made(tmp_path, "a"))
+    (Layout(tmp_path).data / "flink" / "savepoints.json").write_text("{")
+    with pytest.raises(SavepointError, match="name the savepoint's path instead"):
+        savepoints.find("recommend", LATEST)
