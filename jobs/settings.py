@@ -100,6 +100,8 @@ class Recommend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         late_ms: Live, events older than this are counted as late (and used).
         buckets: Fixed number of key groups of the state, an upper bound of the parallelism.
         cache_entries: Decoded values kept a table and bucket.
+        journal_batches: Batches of a bucket after which its changed state is stored; until then a
+            restore applies the noted batches once more.
         buffer_timeout_ms: How long an exchange between tasks may hold a record back.
         parallelism: Of the job; None means the cluster's default.
     """
@@ -112,6 +114,7 @@ class Recommend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     late_ms: Positive = 3_600_000
     buckets: Annotated[int, Meta(ge=1, le=720)] = 16
     cache_entries: Positive = 20_000
+    journal_batches: Positive = 100
     buffer_timeout_ms: Annotated[int, Meta(ge=0)] = 5
     parallelism: Positive | None = None
     kafka: Kafka = field(default_factory=Kafka)

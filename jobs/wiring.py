@@ -186,6 +186,7 @@ class Flow:
             buckets=self._settings.buckets,
             meaning=self._meaning,
             cache_size=self._settings.cache_entries,
+            journal_batches=self._settings.journal_batches,
             settle_ms=self._settings.settle_ms,
             event_time=self._settings.clock == "replay",
         )

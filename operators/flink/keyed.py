@@ -16,8 +16,8 @@ from pyflink.common import Row, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
 from operators.flink.metrics import StageMetrics
-from operators.flink.state import FlinkTable, open_table, state_name
-from operators.stage import BROADCAST, COUNT, Out, Stage, bucket_of, settle_nothing
+from operators.flink.state import FlinkTable, Journal, open_journal, open_table, state_name
+from operators.stage import BROADCAST, COUNT, Out, Stage, StructCodec, bucket_of, settle_nothing
 
 PIECE_MESSAGES_MAX = 20_000
 """Messages in one row: an erasure of a heavy user must not become one row of many megabytes."""
@@ -49,7 +49,8 @@ class KeyedShell(KeyedProcessFunction):
         make: Makes the stage, inside the worker: stages are not sent over the wire.
         buckets: Number of buckets, the same for all stages, fixed for the life of the state.
         meaning: Goes into the state names: settings that change what a number in the state means.
-        cache_size: Decoded values kept a table and bucket.
+        cache_size: Decoded values kept a table and bucket, besides the changed ones.
+        journal_batches: Batches of a bucket after which its changed values are stored.
         settle_ms: How often the stage is asked for what it holds back.
         event_time: Whether that is by event time or by processing time.
     """
@@ -61,6 +62,7 @@ class KeyedShell(KeyedProcessFunction):
         buckets: int,
         meaning: str,
         cache_size: int,
+        journal_batches: int,
         settle_ms: int,
         event_time: bool,
     ) -> None:
@@ -68,6 +70,7 @@ class KeyedShell(KeyedProcessFunction):
         self._buckets = buckets
         self._meaning = meaning
         self._cache_size = cache_size
+        self._journal_batches = journal_batches
         self._settle_ms = settle_ms
         self._event_time = event_time
 
@@ -86,30 +89,42 @@ class KeyedShell(KeyedProcessFunction):
             for table, codec in stage.codecs.items()
         }
         self._state = stage.state_type(**self._tables)
+        journal = state_name(stage.name, "journal", StructCodec(str), self._meaning)
+        self._journal = open_journal(runtime_context, journal, self._journal_batches)
         self._settles = stage.settle is not settle_nothing
         self._metrics = StageMetrics(runtime_context, stage.name)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
-        batch = unpack(self._decoder, value[1])
-        batch.sort(key=self._stage.order)
-        yield from self._step(value[0], len(batch), lambda: self._stage.apply(self._state, batch))
+        yield from self._step(value[0], value[1])
         if self._settles:
             self._set_timer(ctx)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
-        bucket = ctx.get_current_key()
-        yield from self._step(bucket, 0, lambda: self._stage.settle(self._state))
+        yield from self._step(ctx.get_current_key(), Journal.SETTLED)
 
-    def _step(self, bucket: int, messages: int, work: Callable[[], list[Out]]) -> list[Row]:
+    def _step(self, bucket: int, payload: str) -> list[Row]:
+        """Note a batch, apply it, store the tables if it is time; rows of the answers."""
         started_ns = time.perf_counter_ns()
         for table in self._tables.values():
             table.enter(bucket)
-        outs = work()
-        for table in self._tables.values():
-            table.flush()
+        for noted in self._journal.unread(bucket):
+            self._apply(noted)
+        self._journal.note(bucket, payload)
+        messages, outs = self._apply(payload)
+        if self._journal.full(bucket):
+            for table in self._tables.values():
+                table.store()
+            self._journal.empty(bucket)
         rows = self._rows(bucket, outs)
         self._metrics.batch(messages, time.perf_counter_ns() - started_ns)
         return rows
+
+    def _apply(self, payload: str) -> tuple[int, list[Out]]:
+        if payload == Journal.SETTLED:
+            return 0, self._stage.settle(self._state)
+        batch = unpack(self._decoder, payload)
+        batch.sort(key=self._stage.order)
+        return len(batch), self._stage.apply(self._state, batch)
 
     def _set_timer(self, ctx: KeyedProcessFunction.Context) -> None:
         """Settle at the next multiple of `settle_ms`; Flink keeps one timer a moment and key."""

@@ -1,9 +1,15 @@
-"""The tables of a stage in Flink state: one MapState each, under the key of a bucket.
+"""The state of a stage in Flink: tables written now and then, a journal of the batches between.
 
-Reads go through a cache of decoded values; writes are gathered and stored by one `put_all` at the
-end of a batch, so between two batches the state holds everything and a checkpoint is complete.
+Writing every changed value at every batch costs more than changing it. So a batch is first noted
+in the journal, as the bytes it came in, and the values it changes stay decoded in memory; every
+`journal_batches` batches of a bucket they are all stored and its journal is emptied. Flink's
+checkpoints hold tables and journal. After a restore the journal's batches are applied once more,
+their answers dropped: the transitions are pure, so this gives the state there was.
+
+All of this goes under the key of a bucket, so it moves with it when the job is rescaled.
 """
 
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pyflink.common import Types
@@ -17,20 +23,23 @@ V = TypeVar("V")
 _DELETED: Any = object()
 
 
-class _Cache:
-    """Decoded values of one bucket in two generations: a hit of the young one costs a lookup.
+class _Values:
+    """What is in memory of one bucket's table: decoded values in two generations, and the changes.
 
-    What nobody asked for while the young generation filled up is forgotten with the old one.
+    A hit of the young generation costs one lookup; what nobody asked for while it filled up is
+    forgotten with the old one, unless it has changed.
     """
 
-    __slots__ = ("old", "young")
+    __slots__ = ("changed", "cleared", "old", "young")
 
     def __init__(self) -> None:
         self.young: dict[str, Any] = {}
         self.old: dict[str, Any] = {}
+        self.changed: dict[str, Any] = {}
+        self.cleared = False
 
     def age(self, size: int) -> None:
-        """Start a new generation if the young one is full."""
+        """Start a new generation if the young one is full; nothing may be changed."""
         if len(self.young) > size:
             self.old, self.young = self.young, {}
 
@@ -47,66 +56,127 @@ class FlinkTable(Generic[V]):
         self._state = state
         self._codec = codec
         self._cache_size = cache_size
-        self._caches: dict[int, _Cache] = {}
-        self._cache = _Cache()
-        self._changed: dict[str, V] = {}
+        self._buckets: dict[int, _Values] = {}
+        self._bucket, self._values = -1, _Values()
         self.reads = 0
         self.misses = 0
 
     def enter(self, bucket: int) -> None:
         """Flink's current key is this bucket from now on."""
-        cache = self._caches.get(bucket)
-        if cache is None:
-            cache = self._caches[bucket] = _Cache()
-        self._cache = cache
+        values = self._buckets.get(bucket)
+        if values is None:
+            values = self._buckets[bucket] = _Values()
+        self._bucket, self._values = bucket, values
 
     def get(self, key: str) -> V | None:
         self.reads += 1
-        value = self._cache.young.get(key)
+        value = self._values.young.get(key)
         if value is None:
             value = self._remember(key)
         return None if value is _DELETED else value
 
     def _remember(self, key: str) -> Any:
-        value = self._cache.old.get(key)
+        values = self._values
+        value = values.old.get(key)
         if value is None:
             self.misses += 1
-            data = self._state.get(key)
+            data = None if values.cleared else self._state.get(key)
             value = _DELETED if data is None else self._codec.decode(data)
-        self._cache.young[key] = value
+        values.young[key] = value
         return value
 
     def put(self, key: str, value: V) -> None:
-        self._cache.young[key] = self._changed[key] = value
+        self._values.young[key] = self._values.changed[key] = value
 
     def delete(self, key: str) -> None:
-        self._cache.young[key] = self._changed[key] = _DELETED
+        self._values.young[key] = self._values.changed[key] = _DELETED
 
     def clear(self) -> None:
-        self._cache.young.clear()
-        self._cache.old.clear()
-        self._changed.clear()
-        self._state.clear()
+        self._buckets[self._bucket] = self._values = _Values()
+        self._values.cleared = True
 
     def all_keys(self) -> list[str]:
-        self.flush()
-        return sorted(self._state.keys())
+        values = self._values
+        keys = set() if values.cleared else set(self._state.keys())
+        for key, value in values.changed.items():
+            (keys.discard if value is _DELETED else keys.add)(key)
+        return sorted(keys)
 
-    def flush(self) -> None:
-        """Store what the batch has changed."""
-        self._cache.age(self._cache_size)
-        if not self._changed:
-            return
-        encode = self._codec.encode
-        stored = {key: encode(value) for key, value in self._changed.items()
+    def store(self) -> None:
+        """Write what has changed since the last call to Flink's state."""
+        values, encode = self._values, self._codec.encode
+        if values.cleared:
+            self._state.clear()
+            values.cleared = False
+        stored = {key: encode(value) for key, value in values.changed.items()
                   if value is not _DELETED}  # fmt: skip
         if stored:
             self._state.put_all(stored)
-        if len(stored) < len(self._changed):
-            for key, value in self._changed.items():
-                if value is _DELETED:
-                    self._state.remove(key)
-        self._changed = {}
+        for key, value in values.changed.items():
+            if value is _DELETED:
+                self._state.remove(key)
+        values.changed = {}
+        values.age(self._cache_size)
+
+
+@dataclass
+class _Noted:
+    """Of one bucket: number of the next batch, count and length of those noted."""
+
+    next: int = 0
+    batches: int = 0
+    bytes: int = 0
+
+
+class Journal:
+    """The batches of each bucket since its tables were last stored, in order.
+
+    Args:
+        state: MapState of text by text.
+        batches_max: Batches after which a bucket is stored.
+        bytes_max: Length of noted batches after which it is stored earlier.
+    """
+
+    SETTLED = ""
+    """Noted in place of a batch when the stage was asked for what it holds back."""
+
+    def __init__(self, state: MapState, batches_max: int, bytes_max: int) -> None:
+        self._state = state
+        self._batches_max = batches_max
+        self._bytes_max = bytes_max
+        self._noted: dict[int, _Noted] = {}
+
+    def unread(self, bucket: int) -> list[str]:
+        """The noted batches of a bucket that this worker has not seen yet: after a restore."""
+        if bucket in self._noted:
+            return []
+        entries = sorted(self._state.items())
+        noted = self._noted[bucket] = _Noted()
+        if entries:
+            noted.next = int(entries[-1][0]) + 1
+            noted.batches = len(entries)
+            noted.bytes = sum(len(text) for _, text in entries)
+        else:  # buckets that start together are not all stored in one moment
+            noted.batches = bucket * 7 % self._batches_max
+        return [text for _, text in entries]
+
+    def note(self, bucket: int, batch: str) -> None:
+        """Add a batch."""
+        noted = self._noted[bucket]
+        self._state.put(f"{noted.next:09d}", batch)
+        noted.next += 1
+        noted.batches += 1
+        noted.bytes += len(batch)
+
+    def full(self, bucket: int) -> bool:
+        """Whether it is time to store the tables."""
+        noted = self._noted[bucket]
+        return noted.batches >= self._batches_max or noted.bytes >= self._bytes_max
+
+    def empty(self, bucket: int) -> None:
+        """Forget the batches: the tables hold what they did."""
+        self._state.clear()
+        self._noted[bucket] = _Noted()
 
 
 def state_name(stage: str, table: str, codec: Codec[Any], meaning: str) -> str:
@@ -125,3 +195,11 @@ def open_table(
     """
     descriptor = MapStateDescriptor(name, Types.STRING(), Types.PICKLED_BYTE_ARRAY())
     return FlinkTable(context.get_map_state(descriptor), codec, cache_size)
+
+
+def open_journal(
+    context: RuntimeContext, name: str, batches_max: int, bytes_max: int = 8_000_000
+) -> Journal:
+    """A journal on a MapState of text, which crosses into the JVM in one piece."""
+    descriptor = MapStateDescriptor(name, Types.STRING(), Types.STRING())
+    return Journal(context.get_map_state(descriptor), batches_max, bytes_max)

@@ -1,0 +1,142 @@
+"""The keyed shell over all stages: buckets, journal, restore, timers."""
+
+from collections import defaultdict
+from functools import partial
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyflink.common import Row
+
+from operators.flink.keyed import KeyedShell, pack, unpack
+from operators.messages import Listed
+from operators.rows import ListRow, ProfileRow
+from operators.rows import Row as ResultRow
+from operators.stage import bucket_of, scoped
+from tests.builders import event
+from tests.flink.fakes import FakeContext
+from tests.graph import Graph, listed, stages
+from tests.strategies import streams
+
+BUCKETS = 3
+ROWS = msgspec.msgpack.Decoder(list[ResultRow])
+NAMES = [stage.name for stage in stages()]
+
+
+def stage_named(name):
+    return next(stage for stage in stages() if stage.name == name)
+
+
+class Workers:
+    """A shell a stage, fed window by window as the job would; `crash` loses what is in memory."""
+
+    def __init__(self, journal_batches=4):
+        self.contexts = {name: FakeContext() for name in NAMES}
+        self.journal_batches = journal_batches
+        self.start()
+
+    def start(self):
+        self.shells = {}
+        for name, context in self.contexts.items():
+            shell = KeyedShell(
+                partial(stage_named, name), buckets=BUCKETS, meaning="", cache_size=5,
+                journal_batches=self.journal_batches, settle_ms=1000, event_time=False,
+            )  # fmt: skip
+            shell.open(context)
+            self.shells[name] = shell
+
+    crash = start
+
+    def run(self, window):
+        inbox = defaultdict(lambda: defaultdict(list))
+        for record in window:
+            message = record if hasattr(record, "event_id") else listed(record)
+            channel = "figures" if isinstance(message, Listed) else "admission"
+            owner = message.item if isinstance(message, Listed) else message.user_id
+            inbox[channel][bucket_of(scoped("default", owner), BUCKETS)].append(pack([message]))
+        rows = []
+        for name in NAMES:
+            for bucket, pieces in sorted(inbox[name].items()):
+                for row in self.call(name, bucket, ",".join(pieces)):
+                    if row[0] in NAMES:
+                        inbox[row[0]][row[1]].append(row[2])
+                    else:
+                        rows.append(row[2])
+        return rows
+
+    def call(self, name, bucket, payload):
+        context = self.contexts[name]
+        context.key = bucket
+        return list(self.shells[name].process_element(Row(bucket, payload), context))
+
+    def settle(self):
+        rows = []
+        for name, context in self.contexts.items():
+            for at, key in sorted(context.timers):
+                context.key = key
+                rows += [row[2] for row in self.shells[name].on_timer(at, context)]
+            context.timers.clear()
+        return rows
+
+
+@given(
+    streams(max_size=40),
+    st.integers(1, 6),
+    st.sets(st.integers(0, 20)),
+    st.sets(st.integers(0, 20)),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_worker_that_starts_anew_from_its_state_goes_on_as_if_it_had_not(
+    records, journal_batches, crashes, settles
+):
+    steady, crashing = Workers(journal_batches), Workers(journal_batches)
+    for number, start in enumerate(range(0, len(records), 3)):
+        window = records[start : start + 3]
+        assert crashing.run(window) == steady.run(window)
+        if number in settles:
+            assert crashing.settle() == steady.settle()
+        if number in crashes:
+            crashing.crash()
+    assert crashing.settle() == steady.settle()
+
+
+def test_the_journal_holds_at_most_the_agreed_number_of_batches():
+    workers = Workers(journal_batches=4)
+    for number in range(30):
+        workers.run([event("u", f"i{number}", 1000 + number)])
+        for context in workers.contexts.values():
+            for (_, name), stored in context.stored.items():
+                if "journal" in name:
+                    assert len(stored) < 4
+
+
+def test_buckets_give_the_lists_of_one_bucket():
+    records = [event(f"u{n % 5}", f"i{n % 7}", 1000 + n) for n in range(60)]
+    workers, graph = Workers(), Graph()
+    spread, single = {}, {}
+    for start in range(0, 60, 4):
+        window = records[start : start + 4]
+        for piece in workers.run(window):
+            spread.update(
+                (row.user, row) for row in unpack(ROWS, piece) if isinstance(row, ListRow)
+            )
+        for out in graph.run(window)["rows"]:
+            if isinstance(out.message, ListRow):
+                single[out.message.user] = out.message
+    assert spread == single
+
+
+def test_timers_bring_the_profiles_of_all_buckets():
+    workers = Workers()
+    workers.run([event(f"u{n}", "i", 1000 + n) for n in range(9)])
+    rows = [row for piece in workers.settle() for row in unpack(ROWS, piece)]
+    assert {row.user for row in rows if isinstance(row, ProfileRow)} == {f"u{n}" for n in range(9)}
+    assert workers.settle() == []
+
+
+def test_what_a_stage_counts_reaches_the_metrics():
+    workers = Workers()
+    one = event("u", "i", 1000)
+    workers.run([one, one])
+    assert workers.contexts["admission"].counts["duplicates"] == 1
+    assert workers.contexts["admission"].counts["messages"] == 2
