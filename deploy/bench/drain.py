@@ -5,9 +5,13 @@ batch become one list; the cost of an event is lower than under a steady load of
 """
 
 import time
+from collections.abc import Sequence
 
-from deploy.bench.arithmetic import cost
+import numpy as np
+
+from deploy.bench.arithmetic import Cost, Sample, cost
 from deploy.bench.bench import HEALTH_S, Bench
+from deploy.bench.counters import Snapshot
 from deploy.bench.options import BenchError
 from deploy.bench.report import Drain
 from deploy.bench.sampling import Sampler
@@ -38,17 +42,39 @@ def drain(bench: Bench) -> None:
         bench.rest()
         samples = sampler.finish()
     first_s = points[0][0]
-    warm_s = next((at_s for at_s, passed in points if passed >= warmup), first_s)
-    # What Java and Python take to start and to warm up is not the events'.
-    first = next((one for one in samples[:-1] if one.at_s >= warm_s), samples[0])
     bench.report.drain = Drain(
         backlog=warmup + wanted,
         started_s=first_s - submitted_s,
         per_s=rate_after(points, warmup),
         progress=[(at_s - first_s, passed) for at_s, passed in points],
-        cost=cost(first, samples[-1], bench.cores),
-        load_1m=first.usage.load_1m,
+        cost=_cost(samples, points, warmup, bench.cores),
+        load_1m=samples[0].usage.load_1m,
     )
+
+
+def _cost(samples: Sequence[Sample], points: Points, warmup: int, cores: int) -> Cost:
+    """CPU behind the warm-up, for the rows that came meanwhile; stages from the beginning on.
+
+    What Java and Python take to start is not the events'. The stages' counters cannot be cut the
+    same way, since each stage is some thousands of events ahead of the next.
+    """
+    warm_s = next((at_s for at_s, passed in points if passed >= warmup), points[0][0])
+    first = next((one for one in samples[:-1] if one.at_s >= warm_s), samples[0])
+    total = points[-1][1]
+    found = cost(first, samples[-1], cores, total - passed_at(points, first.at_s))
+    zero = Sample(at_s=first.at_s, counters=Snapshot(), usage=first.usage)
+    found.stages = cost(zero, samples[-1], cores, total).stages
+    return found
+
+
+def passed_at(points: Points, at_s: float) -> float:
+    """Records that had passed by then, interpolated between points.
+
+    >>> passed_at([(10.0, 0.0), (12.0, 100.0)], 11.5), passed_at([(10.0, 5.0)], 20.0)
+    (75.0, 5.0)
+    """
+    times, counts = zip(*points, strict=True)
+    return float(np.interp(at_s, times, counts))
 
 
 def _watch(bench: Bench) -> Points:
