@@ -112,7 +112,7 @@ def test_what_is_kept_stays_in_the_order_it_came():
 
 def test_repeats_do_not_grow_the_state():
     stage = ranked()
-    stage.send(*(stage.answer("u", "xy"[n % 2], at_ms=n) for n in range(300)))
+    stage.send(*(stage.answer("u", "xy"[n % 2], at_ms=n) for n in range(400)))
     sizes = []
     for _ in range(2):
         sizes.append(sum(len(v) for table in stage.data().values() for v in table.values()))
