@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from operators import seen as seen_filter
 from operators.messages import Pulled
 from operators.packing import (
-    FIGURES,
     PULLED,
     Keys,
     Words,
-    codes_in,
+    codes_of,
     contained,
+    key_of,
     keys_in,
     words,
 )
@@ -180,9 +180,8 @@ def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSe
     `decay_fast`), then each neighbour that the user has not seen adds w*sim to main and fast, its
     short-term similarity to short, and 1 to support.
     """
-    own = words(pulled.counted.figures, FIGURES)
-    own_key = keys_in(own[:, :2])[0]
-    _start_event(user, pulled, codes_in(own[:, 8:])[0].tolist(), settings)
+    own_key = np.uint64(key_of(pulled.counted.figures))
+    _start_event(user, pulled, codes_of(pulled.counted.figures), settings)
     drop(user, own_key)
     slow, fast = settings.decay, settings.decay_fast
     user.rows[:, :BEST_AT] *= np.array([slow, fast, fast, slow, 0, slow], np.float32)
@@ -210,7 +209,7 @@ def _start_event(
     user: RankedUser, pulled: Pulled, codes: list[int], settings: AccumulatorSettings
 ) -> None:
     """Number the event, and let the user's taste lean to (or from) the item's categories."""
-    counted, codes = pulled.counted, [code for code in codes if code]
+    counted = pulled.counted
     user.events += 1
     user.seeds[user.events] = (counted.signal.item, counted.title)
     user.seeds.pop(user.events - SEEDS_KEPT, None)

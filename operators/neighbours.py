@@ -17,6 +17,7 @@ Content neighbours will be blended into the answer here, by n / (n + kappa) with
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -56,14 +57,14 @@ class ItemNeighbours:
         clock_us: Write time of the last row of similar items.
         rows: Packed `packing.NEIGHBOUR` by item id; None where it is still in the pair table.
         sims: Similarity of each row at this sum, or None until it is needed; never stored.
-        floor: The smallest of them, or None until it is needed; never stored.
+        heap: The same as a heap, smallest first, with entries that are no longer true; or None.
     """
 
     sum: int = 0
     clock_us: int = 0
     rows: dict[str, bytes | None] = field(default_factory=dict)
     sims: dict[str, float] | None = None
-    floor: float | None = None
+    heap: list[tuple[float, str]] | None = None
 
 
 class _NeighboursCodec:
@@ -155,7 +156,7 @@ class Neighbours:
             self._add(state, key, head, other, (0, weight, 0), ratio_of(figures, raw), figures)
         rows = _load(state, key, head)
         sim, short = similarities(rows, head.sum, self._settings)
-        head.sims, head.floor = dict(zip(head.rows, sim.tolist(), strict=True)), None
+        head.sims, head.heap = dict(zip(head.rows, sim.tolist(), strict=True)), None
         state.item.put(key, head)
         state.changed.put(key, (signal.tenant, signal.item, counted.title, counted.time_ms))
         answer = Pulled(
@@ -199,10 +200,9 @@ class Neighbours:
 
     def _note_similarity(self, head: ItemNeighbours, other: str, pair: bytes) -> None:
         assert head.sims is not None
-        sim = _similarity(pair, head.sum, self._settings)
-        if head.floor is not None:
-            head.floor = None if head.sims.get(other) == head.floor else min(head.floor, sim)
-        head.sims[other] = sim
+        sim = head.sims[other] = _similarity(pair, head.sum, self._settings)
+        if head.heap is not None:
+            heappush(head.heap, (sim, other))
 
     def _belongs(self, state: NeighboursState, key: str, head: ItemNeighbours, pair: bytes) -> bool:
         """Whether a pair enters the cache; if the cache is full, its worst row leaves for it."""
@@ -210,13 +210,10 @@ class Neighbours:
             return True
         if head.sims is None:
             sims, _ = similarities(_load(state, key, head), head.sum, self._settings)
-            head.sims, head.floor = dict(zip(head.rows, sims.tolist(), strict=True)), None
-        if head.floor is None:
-            head.floor = min(head.sims.values())
-        if _similarity(pair, head.sum, self._settings) <= head.floor:
+            head.sims, head.heap = dict(zip(head.rows, sims.tolist(), strict=True)), None
+        smallest, worst = _smallest(head, head.sims)
+        if _similarity(pair, head.sum, self._settings) <= smallest:
             return False
-        floor, head.floor = head.floor, None
-        worst = next(other for other, sim in head.sims.items() if sim == floor)
         packed = head.rows.pop(worst) or b""
         del head.sims[worst]
         state.pair.put(pair_key(key, worst), packed[: PAIR.size])
@@ -242,6 +239,17 @@ def similarities(rows: Words, total: int, settings: NeighboursSettings) -> tuple
     phi, sums = settings.forward_share, rows[:, :3].view("<i4")
     below = 100.0 * (total * np.sqrt(rows[:, 3].astype(np.float64)) + settings.damping)
     return (phi * sums[:, 0] + (1 - phi) * sums[:, 1]) / below, sums[:, 2] / below
+
+
+def _smallest(head: ItemNeighbours, sims: Mapping[str, float]) -> tuple[float, str]:
+    """The smallest similarity and its row; of equal ones that with the smallest item id."""
+    heap = head.heap
+    if heap is None or len(heap) > 4 * len(sims):
+        heap = head.heap = [(sim, other) for other, sim in sims.items()]
+        heapify(heap)
+    while sims.get(heap[0][1]) != heap[0][0]:
+        heappop(heap)
+    return heap[0]
 
 
 def rebuild(pairs: Iterable[tuple[str, bytes]], total: int, settings: NeighboursSettings) -> (

@@ -53,6 +53,7 @@ POPULARITY = slice(3, 8)
 
 _FIGURES = struct.Struct(f"<Q6f{CATEGORY_CODES}H")
 _RAW = struct.Struct("<f")
+_CODES = struct.Struct(f"<{CATEGORY_CODES}H")
 assert _FIGURES.size == FIGURES.itemsize
 assert PAIR.size + FIGURES.itemsize == NEIGHBOUR.itemsize
 
@@ -93,6 +94,11 @@ def raw_of(figures: bytes) -> float:
 def key_of(figures: bytes) -> int:
     """Item key in a packed record."""
     return int.from_bytes(figures[:8], "little")
+
+
+def codes_of(figures: bytes) -> list[int]:
+    """Category codes in a packed record, without the empty places."""
+    return [code for code in _CODES.unpack_from(figures, 32) if code]
 
 
 def ratio_of(figures: bytes, raw: float) -> float:
