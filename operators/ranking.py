@@ -162,7 +162,7 @@ class Ranking:
             user = users[key]
             tenant, name = _whose(message)
             user.clock_us = tick(user.clock_us, message.time_ms)
-            digest = one.digest() if user.personalise else b"off"
+            digest = one.digest(bytes(user.known)) if user.personalise else b"off"
             if digest != user.digest:
                 user.digest, user.generation = digest, user.generation + 1
                 outs.append(Out("rows", key, _list_row(tenant, name, user, one)))

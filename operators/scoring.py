@@ -84,9 +84,13 @@ class Scored:
     inside: list[bool]
     seeds: list[int]
 
-    def digest(self) -> bytes:
-        """Eight bytes that change when the list does."""
-        parts = "\x00".join(self.ids).encode(), self.scores.astype("<f4").tobytes()
+    def digest(self, known: bytes) -> bytes:
+        """Eight bytes that change when the list does, or the filter that is stored beside it.
+
+        An item without neighbours lets all rows fade alike, which moves no score; a reader has
+        to hear of it nevertheless, or would show it once it is popular.
+        """
+        parts = "\x00".join(self.ids).encode(), self.scores.astype("<f4").tobytes(), known
         return blake2b(b"\x00".join(parts), digest_size=8).digest()
 
 

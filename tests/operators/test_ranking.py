@@ -61,7 +61,6 @@ def test_a_list_that_does_not_change_is_not_written_again():
     assert stage.lists["u"].generation == 2
 
 
-@pytest.mark.xfail(strict=True, reason="a row is not renewed where only its filter has changed")
 def test_a_stored_row_knows_the_last_item_of_its_user():
     """A reader adds what is popular to it, and must not add this item."""
     stage = ranking()
