@@ -80,7 +80,7 @@ class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         builders: Users of the warm-up who touched them.
     """
 
-    rate_per_s: Annotated[float, Meta(gt=0)] = 300.0
+    rate_per_s: Annotated[float, Meta(gt=0)] = 150.0
     phase_s: Annotated[float, Meta(gt=0)] = 20.0
     rounds: Annotated[int, Meta(ge=1, le=9)] = 2
     age_s: Annotated[float, Meta(ge=0)] = 180.0

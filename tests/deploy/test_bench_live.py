@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from deploy.bench.bench import Bench, run_on
+from deploy.bench.bench import Bench, Tell, run_on
 from deploy.bench.cohorts import GROUPS
 from deploy.bench.console import kind_of
 from deploy.bench.options import BenchError, BenchOptions, Shape, Synthetic
@@ -18,9 +18,13 @@ pytestmark = pytest.mark.stack
 FEW = Synthetic(users=60, items=80, clusters=8)
 
 
-def run(stack: Stack, **options: Any) -> Report:
+def silent(text: str, done: float | None = None, total: float | None = None) -> None:
+    pass
+
+
+def run(stack: Stack, tell: Tell = silent, **options: Any) -> Report:
     chosen = BenchOptions(synthetic=FEW, sample_s=1.0, **options)
-    report = run_on(Bench(stack, chosen, lambda *_: None), kind_of(chosen))
+    report = run_on(Bench(stack, chosen, tell), kind_of(chosen))
     assert all(job.state in TERMINAL for job in Cluster(stack.flink_rest_url).jobs())
     assert bench_topics(stack) == []
     assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
@@ -34,8 +38,19 @@ def bench_topics(stack: Stack) -> list[str]:
     return [name for name in topics.topics if "bench" in name]
 
 
-def test_a_low_rate_is_kept_and_every_event_arrives_once(stack: Stack) -> None:
-    report = run(stack, rate=50.0, seconds=10.0, warmup=200)
+def test_every_event_arrives_once_while_no_other_bench_may_run(
+    stack: Stack,
+) -> None:
+    def tell(text: str, done: float | None = None, total: float | None = None) -> None:
+        if text.startswith("sending 50 events/s"):
+            other = BenchOptions(synthetic=FEW)
+            with pytest.raises(BenchError, match="Flink runs headwater-recommend"):
+                run_on(Bench(stack, other, silent), kind_of(other))
+            refused.append(text)
+
+    refused: list[str] = []
+    report = run(stack, tell, rate=50.0, seconds=10.0, warmup=200)
+    assert len(refused) == 1
     found, whole = report.measurement, report.completeness
     assert found is not None
     assert found.freshness is not None
@@ -74,12 +89,3 @@ def test_groups_are_compared(stack: Stack) -> None:
     assert all(group.events >= 120 for group in report.flat.groups)
     assert all(ratios["busy"] for ratios in report.flat.ratios.values())
     assert report.completeness.complete
-
-
-def test_it_does_not_measure_beside_another_job(stack: Stack) -> None:
-    options = BenchOptions(synthetic=FEW)
-    bench = Bench(stack, options, lambda *_: None)
-    with bench.opened():
-        bench.submit()
-        with pytest.raises(BenchError, match="Flink runs headwater-recommend"):
-            run_on(Bench(stack, options, lambda *_: None), kind_of(options))
