@@ -85,6 +85,7 @@ class RankedUser:
     recent: list[str] = field(default_factory=list)
     personalise: bool = True
     blocked: list[int] = field(default_factory=list)
+    settings_ms: int = -1
     seen_count: int = 0
     generation: int = 0
     digest: bytes = b""
@@ -113,6 +114,7 @@ class _Stored(Struct, array_like=True):
     recent: list[str]
     personalise: bool
     blocked: list[int]
+    settings_ms: int
     seen_count: int
     generation: int
     digest: bytes
@@ -132,8 +134,8 @@ class UserCodec:
                 value.events, value.erased_seq, value.rows.tobytes(),
                 value.keys.tobytes(), value.ids.tolist(), value.seeds,
                 value.taste, value.category, value.code, value.shown, value.counts, value.recent,
-                value.personalise, value.blocked, value.seen_count, value.generation,
-                value.digest, value.clock_us, bytes(value.known),
+                value.personalise, value.blocked, value.settings_ms, value.seen_count,
+                value.generation, value.digest, value.clock_us, bytes(value.known),
             )
         )  # fmt: skip
 

@@ -36,6 +36,7 @@ from operators.stage import (
 from operators.strengths import Strengths, is_like, strength_of
 
 TOUCHED_CHUNK = 64
+WITHOUT_STRENGTH = frozenset({"search", "satisfaction"})
 
 
 class AdmissionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +60,7 @@ class User(Struct, array_like=True):
     items: int = 0
     erased_ms: int = -1
     segment: str = ""
+    settings_ms: int = -1
 
 
 class Seen(Struct, array_like=True):
@@ -128,6 +130,9 @@ class Admission:
         if isinstance(event, Interaction):
             return self._interaction(state, user, subject, event)
         if isinstance(event, UserUpdate):
+            if event.event_time < user.settings_ms:
+                return [Out(COUNT, "older_settings", 1)]
+            user.settings_ms = event.event_time
             user.segment = str(event.attributes.get(self._settings.segment_by) or "")
             return [_user_changed(user, event)]
         if isinstance(event, Erase):
@@ -140,7 +145,7 @@ class Admission:
     ) -> list[Out]:
         strength = strength_of(event, self._strengths)
         negative = event.action in NEGATIVE_ACTIONS
-        if event.item_id is None or negative or event.action == "satisfaction":
+        if event.item_id is None or negative or event.action in WITHOUT_STRENGTH:
             return [_noted(user, subject, event, negative=negative)]
         segment = user.segment or str((event.context or {}).get(self._settings.segment_by) or "")
         owner = scoped(event.tenant, subject)

@@ -30,7 +30,7 @@ STAR_ACTIONS: frozenset[str] = frozenset({"rating", "review"})
 NEGATIVE_ACTIONS: frozenset[str] = frozenset({"dislike", "hide", "report", "unfollow"})
 
 _Id = Annotated[str, Meta(min_length=1, max_length=ID_BYTES_MAX)]
-_Tenant = Annotated[str, Meta(min_length=1, max_length=ID_BYTES_MAX, pattern=r"^[^\x00-\x1f]+$")]
+_Tenant = Annotated[str, Meta(min_length=1, max_length=ID_BYTES_MAX, pattern=r"^[^\x00-\x1f]+\Z")]
 _TimeMs = Annotated[int, Meta(ge=0, le=2**53)]
 _Context = dict[str, str | int | float | bool | None]
 
@@ -114,6 +114,9 @@ class Shown(Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: str | None = None
     score: float | None = None
     propensity: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+    def __post_init__(self) -> None:
+        _check_ids(self, "item_id")
 
 
 class Impression(_Event, frozen=True, kw_only=True, tag="impression"):

@@ -111,6 +111,8 @@ class Figures:
                 outs.append(_counted(figures, message))
             elif isinstance(message, Withdrawn):
                 _withdraw(figures, message)
+                if message.segment not in figures.segments:
+                    _leave(state, message.tenant, message.item, f"segment:{message.segment}")
             else:
                 _leave_categories(state, figures, message)
                 outs += _list(figures, message)
@@ -221,10 +223,14 @@ def _withdraw(figures: ItemFigures, message: Withdrawn) -> None:
 def _leave_categories(state: FiguresState, figures: ItemFigures, record: Listed) -> None:
     """Take an item off the lists of categories that its new record no longer names."""
     for category in set(figures.categories) - set(record.categories):
-        table_key = pair_key(record.tenant, f"category:{category}")
-        leaders = state.leaders.get(table_key) or {}
-        if leaders.pop(record.item, None) is not None:
-            state.leaders.put(table_key, leaders)
+        _leave(state, record.tenant, record.item, f"category:{category}")
+
+
+def _leave(state: FiguresState, tenant: str, item: str, name: str) -> None:
+    table_key = pair_key(tenant, name)
+    leaders = state.leaders.get(table_key) or {}
+    if leaders.pop(item, None) is not None:
+        state.leaders.put(table_key, leaders)
 
 
 def _list(figures: ItemFigures, record: Listed) -> list[Out]:

@@ -25,12 +25,20 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from operators.messages import Learn, PairSeen, Pulled, SimilarRow, SumTaken, order
-from operators.packing import NEIGHBOUR, PAIR, PULLED, Words, ratio_of, raw_of, words
+from operators.packing import (
+    FIGURES,
+    NEIGHBOUR,
+    PAIR,
+    PULLED,
+    Words,
+    item_key,
+    ratio_of,
+    raw_of,
+    words,
+)  # fmt: skip
 from operators.stage import BytesCodec, Codec, Out, StructCodec, Table, pair_key, scoped, tick
 
 Floats = NDArray[np.float64]
-
-NO_FIGURES = bytes(NEIGHBOUR.itemsize - PAIR.size)
 
 
 class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -189,10 +197,10 @@ class Neighbours:
             head.sims = None
             return head.rows.pop(other, self) is not self
         pair = PAIR.pack(forward, backward, short, ratio)
-        if not cached and not self._belongs(state, key, head, pair):
+        if not cached and not (figures and self._belongs(state, key, head, pair)):
             state.pair.put(table_key, pair)
             return False
-        row = head.rows[other] = pair + (figures or NO_FIGURES)
+        row = head.rows[other] = pair + figures
         if head.sims is not None:
             self._note_similarity(head, other, pair)
         state.pair.put(table_key, row)
@@ -262,9 +270,15 @@ def rebuild(pairs: Iterable[tuple[str, bytes]], total: int, settings: Neighbours
     ordered = sorted(pairs, key=lambda pair: (-_similarity(pair[1], total, settings), pair[0]))
     best = ordered[: settings.rows_max]
     rows: dict[str, bytes | None] = {
-        other: packed[: PAIR.size] + (packed[PAIR.size :] or NO_FIGURES) for other, packed in best
+        other: packed[: PAIR.size] + (packed[PAIR.size :] or _only_key(other))
+        for other, packed in best
     }
     return ItemNeighbours(total, 0, rows)
+
+
+def _only_key(item: str) -> bytes:
+    """Figures of an item of which nothing else is known here."""
+    return item_key(item).to_bytes(8, "little") + bytes(FIGURES.itemsize - 8)
 
 
 def _similarity(packed: bytes, total: int, settings: NeighboursSettings) -> float:

@@ -143,7 +143,8 @@ class Ranking:
                 add_seen(state.seen, key, user, message.item_key)
                 drop(user, message.item_key)
             remember(user, message.action, None)
-        elif isinstance(message, UserChanged):
+        elif isinstance(message, UserChanged) and message.time_ms >= user.settings_ms:
+            user.settings_ms = message.time_ms
             user.personalise = message.personalise
             user.blocked = sorted(map(category_code, message.blocked_categories))
 
@@ -175,7 +176,7 @@ class Ranking:
         for key in state.changed.all_keys():
             changed, user = state.changed.get(key), state.user.get(key)
             if changed is not None and user is not None:
-                row = ProfileRow(user.clock_us, *changed, user.counts, user.recent)
+                row = ProfileRow(user.clock_us, *changed, dict(user.counts), list(user.recent))
                 outs.append(Out("rows", key, row))
         state.changed.clear()
         return outs

@@ -42,6 +42,9 @@ class Strengths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if not 0 <= getattr(self, action) <= STRENGTH_MAX:
                 msg = f"strength of `{action}` is {getattr(self, action)}; 0 to {STRENGTH_MAX}"
                 raise ValueError(msg)
+        if not self.dwell_full_s > 0:
+            msg = f"`dwell_full_s` is {self.dwell_full_s}; a full visit takes more than 0 seconds"
+            raise ValueError(msg)
 
 
 def strength_of(event: Interaction, strengths: Strengths) -> int:

@@ -191,7 +191,6 @@ def test_another_attribute_can_name_the_segment():
     assert one_signal(stage, event("u", "i", 2)).segment == "30"
 
 
-@pytest.mark.xfail(strict=True, reason="the update that comes last counts, whatever its time")
 def test_of_two_records_of_a_user_the_newer_one_counts():
     stage = admission()
     stage.send(user_update("u", 2000, attributes={"country": "NZ"}))

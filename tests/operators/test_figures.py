@@ -235,7 +235,6 @@ def test_a_new_category_takes_the_item_off_the_list_of_the_old_one():
     assert leaders(stage.send(signal("u1", "b", EPOCH_MS))).keys() == {"b"}
 
 
-@pytest.mark.xfail(strict=True, reason="an item stays a leader of a segment it no longer counts in")
 def test_an_item_that_lost_its_likes_in_a_segment_makes_room_there():
     stage = figures(leaders=1)
     stage.send(signal("u", "a", EPOCH_MS, segment="NZ"),

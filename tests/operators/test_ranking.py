@@ -121,7 +121,6 @@ def test_who_switches_personalisation_off_has_an_empty_row_until_it_is_on_again(
     assert (row.ids, row.fallback, row.generation) == (["a", "b"], "", 3)
 
 
-@pytest.mark.xfail(strict=True, reason="the update that comes last counts, whatever its time")
 def test_of_two_settings_of_a_user_the_newer_one_counts():
     stage = ranking()
     stage.touch("u", "x", near("a", 0.4))

