@@ -143,10 +143,7 @@ def test_a_negative_action_reaches_the_ranking_and_no_counter(action):
         ("search", None, {"text": "jazz"}),
         ("satisfaction", None, {"value": 4}),
         ("satisfaction", "i", {"value": 4}),
-        pytest.param(
-            "search", "i", {"text": "jazz"},
-            marks=pytest.mark.xfail(strict=True, reason="a search with an item counts as a visit"),
-        ),
+        ("search", "i", {"text": "jazz"}),
     ],
 )  # fmt: skip
 def test_a_search_and_a_vote_are_noted_only(action, item, fields):
