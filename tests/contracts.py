@@ -1,0 +1,431 @@
+"""Laws that every stage keeps, over the calls of a recorded run; `LAWS` holds them all.
+
+A run is the graph in memory with small bounds, so that caches overflow, lists have successors and
+windows close. Messages cross between stages as bytes, as they do in a job.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+import operators
+from operators.admission import AdmissionSettings
+from operators.events import Event, Impression, Interaction, Item, Preferences, Shown
+from operators.features import FEATURES, Weights
+from operators.figures import FiguresSettings
+from operators.history import HistorySettings
+from operators.listing import deleted, listed
+from operators.messages import Availability, Counted, Learn, PairSeen, PopularList, Pulled
+from operators.neighbours import NeighboursSettings
+from operators.packing import PAIR, item_key
+from operators.popular import PopularSettings
+from operators.rows import Row
+from operators.scoring import RankingSettings
+from operators.stage import BROADCAST, Out, scoped
+from tests.builders import erase, event, listing, user_update
+from tests.driven import (
+    counted,
+    forget,
+    learn,
+    noted,
+    pair_seen,
+    plain,
+    pulled,
+    signal,
+    user_changed,
+)
+from tests.graph import new_state, stages
+
+Data = dict[str, dict[str, bytes]]
+ENCODER = msgspec.msgpack.Encoder()
+ROWS = msgspec.msgpack.Decoder(list[Row])
+
+
+def small_stages() -> dict[str, Any]:
+    """Fresh stages by name, in the order of the graph, with bounds a short run reaches."""
+    made = stages(
+        Weights(values={name: 1.0 + 0.1 * place for place, name in enumerate(FEATURES)}),
+        admission=AdmissionSettings(duplicate_ms=10_000),
+        figures=FiguresSettings(leaders=3),
+        popular=PopularSettings(list_max=2),
+        history=HistorySettings(pair_window=4),
+        neighbours=NeighboursSettings(rows_max=3, similar_max=2),
+        ranking=RankingSettings(candidates_max=4, list_max=5),
+    )
+    return {stage.name: stage for stage in made}
+
+
+STAGES = small_stages()
+EXCLUDED: dict[str, str] = {}
+"""Stage classes that no law is held against, each with the reason."""
+
+_TRAITS = ("name", "inputs", "codecs", "state_type", "order", "apply", "settle")
+
+
+def modules(package: ModuleType) -> Iterator[ModuleType]:
+    """The pure modules of a package: its Flink side is a package of its own."""
+    for found in pkgutil.iter_modules(package.__path__):
+        if not found.ispkg:
+            yield importlib.import_module(f"{package.__name__}.{found.name}")
+
+
+def discovered(within: Iterator[ModuleType]) -> set[type]:
+    """All classes that look like a stage, in the modules that define them."""
+    return {
+        kind
+        for module in within
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if kind.__module__ == module.__name__
+        and not getattr(kind, "_is_protocol", False)
+        and all(hasattr(kind, trait) for trait in _TRAITS)
+    }
+
+
+def pure_stages() -> set[type]:
+    return discovered(modules(operators))
+
+
+# --- a run and what is recorded of it
+
+
+def stream(random: Random, size: int) -> list[list[Any]]:
+    """Windows of records: every kind of event, two tenants, sessions, repeats, a catalogue."""
+    windows: list[list[Any]] = [[]]
+    now_ms, earlier = 10**12, []
+    for number in range(size):
+        now_ms += random.choice([0, 1, 1, 5000, 40_000])
+        if random.random() < 0.4:
+            windows.append([])
+        if earlier and random.random() < 0.05:
+            record = random.choice(earlier)  # sent twice
+        else:
+            record = _record(random, now_ms, number)
+        if isinstance(record, Interaction):
+            earlier.append(record)
+        windows[-1].append(record)
+    return [window for window in windows if window]
+
+
+def _record(random: Random, now_ms: int, number: int) -> Event | Item | Any:
+    tenant, kind = random.choice(["default", "default", "shop"]), random.random()
+    user, item = random.choice("uvwxy"), random.choice([f"i{n}" for n in range(9)])
+    categories = random.sample(["war", "drama", "comedy"], random.randrange(3))
+    known = {"event_id": f"e{number:04}", "tenant": tenant}
+    if kind < 0.12:
+        available = random.random() < 0.8
+        return listed(listing(item, 7 * number + now_ms % 7, tenant=tenant, categories=categories,
+                              available=available))  # fmt: skip
+    if kind < 0.14:
+        return deleted(item.encode(), 7 * number + now_ms % 7, tenant)
+    if kind < 0.17:
+        return erase(user, now_ms, **known)
+    if kind < 0.22:
+        return user_update(user, now_ms, attributes={"country": random.choice(["NZ", "FR"])},
+                           preferences=Preferences(blocked_categories=categories[:1]),
+                           personalise=random.random() < 0.7, **known)  # fmt: skip
+    if kind < 0.25:
+        return Impression(event_time=now_ms, impression_id="p", surface="home", user_id=user,
+                          items=[Shown(item_id=item, position=0)], **known)  # fmt: skip
+    if kind < 0.30:
+        return event(user, None, now_ms, "search", text="", **known)
+    if kind < 0.35:
+        return event(user, item, now_ms, random.choice(["hide", "dislike"]), **known)
+    if kind < 0.45:
+        return event(user, item, now_ms, "rating", value=random.randrange(11) / 2, **known)
+    action = random.choice(["view", "click", "like", "cart", "purchase"])
+    session = {"session_id": random.choice("st"), "consent": random.random() < 0.5}
+    context = {"country": random.choice(["NZ", "FR", None])}
+    anonymous = session if random.random() < 0.15 else {}
+    return event(user, item, now_ms, action, context=context, **anonymous, **known)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a stage: `apply` of a batch, or `settle` where the batch is None.
+
+    `said` are the answers as bytes at that moment: they may share values with the state.
+    """
+
+    stage: str
+    before: Data
+    batch: list[Any] | None
+    batch_before: bytes
+    outs: list[Out]
+    said: list[tuple[str, str, bytes]]
+    after: Data
+
+    @property
+    def kind(self) -> Any:
+        return STAGES[self.stage]
+
+
+class Recorder:
+    """The graph, window by window, with every call kept."""
+
+    def __init__(self, table: Any = None) -> None:
+        self.stages = small_stages()
+        self.table = table
+        self.state = {
+            name: new_state(stage, table) if table else new_state(stage)
+            for name, stage in self.stages.items()
+        }
+        self.decoders = {
+            name: msgspec.msgpack.Decoder(list[stage.inputs]) for name, stage in self.stages.items()
+        }
+        self.calls: list[Call] = []
+
+    def run(self, window: Sequence[Any], *, settle: bool = True) -> None:
+        inbox: dict[str, list[Any]] = defaultdict(list)
+        for record in window:
+            kind = "admission" if hasattr(record, "event_id") and _is_event(record) else "figures"
+            inbox[kind].append(record)
+        for name, stage in self.stages.items():
+            batch = self.decoders[name].decode(ENCODER.encode(inbox[name]))
+            batch.sort(key=stage.order)
+            if batch:
+                for out in self._call(name, batch):
+                    if out.to in self.stages:
+                        inbox[out.to].append(out.message)
+            if settle:
+                self._call(name, None)
+
+    def _call(self, name: str, batch: list[Any] | None) -> list[Out]:
+        stage, state = self.stages[name], self.state[name]
+        before, encoded = self.data(name), ENCODER.encode(batch)
+        outs = stage.settle(state) if batch is None else stage.apply(state, batch)
+        self.calls.append(Call(name, before, batch, encoded, outs, wire(outs), self.data(name)))
+        return outs
+
+    def data(self, name: str) -> Data:
+        """Bytes of a stage's tables, whatever they are kept in."""
+        codecs = self.stages[name].codecs
+        return {
+            table: dict(values.data)
+            if hasattr(values, "data")
+            else {key: codecs[table].encode(value) for key, value in values.items()}
+            for table, values in vars(self.state[name]).items()
+        }
+
+
+def _is_event(record: Any) -> bool:
+    return isinstance(record, Event)
+
+
+def recorded(seed: int, size: int, table: Any = None) -> Recorder:
+    """A run of so many records."""
+    run = Recorder(table)
+    for window in stream(Random(seed), size):
+        run.run(window)
+    return run
+
+
+def state_of(stage: Any, data: Data) -> Any:
+    """A state that holds these bytes."""
+    state = new_state(stage)
+    for table, values in data.items():
+        getattr(state, table).data.update(values)
+    return state
+
+
+def data_of(state: Any) -> Data:
+    return {table: dict(values.data) for table, values in vars(state).items()}
+
+
+def wire(outs: Sequence[Out]) -> list[tuple[str, str, bytes]]:
+    """Answers as bytes."""
+    return [(out.to, out.key, ENCODER.encode(out.message)) for out in outs]
+
+
+def _again(call: Call, stage: Any, batch: Sequence[Any] | None) -> tuple[list[Out], Data]:
+    state = state_of(stage, call.before)
+    outs = stage.settle(state) if batch is None else stage.apply(state, batch)
+    return outs, data_of(state)
+
+
+# --- what must not depend on how a stream was cut into batches
+
+
+def _pairs(data: Data) -> dict[str, tuple[int, ...]]:
+    return {key: PAIR.unpack_from(packed)[:3] for key, packed in data["pair"].items()}
+
+
+def _sums(data: Data) -> dict[str, int]:
+    codec = STAGES["neighbours"].codecs["item"]
+    return {key: codec.decode(packed).sum for key, packed in data["item"].items()}
+
+
+_USER = ("events", "erased_seq", "seeds", "taste", "category", "counts", "recent", "personalise",
+         "blocked", "seen_count", "known")  # fmt: skip
+
+
+def _users(data: Data) -> dict[str, list[Any]]:
+    codec = STAGES["ranking"].codecs["user"]
+    users = {key: codec.decode(packed) for key, packed in data["user"].items()}
+    return {key: [getattr(user, name) for name in _USER] for key, user in users.items()}
+
+
+TRUTH: Mapping[str, Callable[[Data], Any]] = {
+    "admission": lambda data: data,
+    "figures": lambda data: data["item"],
+    "popular": lambda data: (data["item"], data["members"]),
+    "history": lambda data: data,
+    "neighbours": lambda data: (_sums(data), _pairs(data)),
+    "ranking": lambda data: (_users(data), data["seen"], data["shared"], data["unavailable"]),
+}
+"""By stage, the part of its state that is no cache and no count of what was written."""
+
+
+# --- the laws
+
+
+def codecs_give_back_what_they_took(call: Call) -> None:
+    for table, values in call.after.items():
+        codec = call.kind.codecs[table]
+        for key, packed in values.items():
+            value = codec.decode(packed)
+            again = codec.encode(value)
+            assert again == packed, (table, key)
+            assert codec.encode(codec.decode(again)) == packed, (table, key)
+            assert isinstance(codec.version, int)
+
+
+def a_state_has_a_codec_for_each_table(call: Call) -> None:
+    assert call.after.keys() == call.kind.codecs.keys()
+
+
+def inputs_stay_as_they_are(call: Call) -> None:
+    assert ENCODER.encode(call.batch) == call.batch_before
+
+
+def a_fresh_stage_does_the_same(call: Call) -> None:
+    """Nothing is remembered outside the tables; nothing comes from a clock or from chance."""
+    outs, after = _again(call, small_stages()[call.stage], call.batch)
+    assert wire(outs) == call.said
+    assert after == call.after
+
+
+def a_used_stage_does_the_same(call: Call) -> None:
+    """What a stage memorises of other states does not leak: here it has seen all of them."""
+    outs, after = _again(call, STAGES[call.stage], call.batch)
+    assert wire(outs) == call.said
+    assert after == call.after
+
+
+def an_empty_batch_changes_nothing(call: Call) -> None:
+    assert _again(replace(call, before=call.after), STAGES[call.stage], []) == ([], call.after)
+
+
+def what_was_settled_is_not_settled_again(call: Call) -> None:
+    if call.batch is None:
+        assert _again(replace(call, before=call.after), STAGES[call.stage], None)[0] == []
+        truth = TRUTH[call.stage]
+        assert truth(call.before) == truth(call.after)
+
+
+def a_batch_has_one_order(call: Call) -> None:
+    """Sorted, any permutation of a batch gives the same state and the same answers."""
+    if not call.batch:
+        return
+    shuffled = list(call.batch)
+    Random(len(shuffled)).shuffle(shuffled)
+    outs, after = _again(call, STAGES[call.stage], sorted(shuffled, key=call.kind.order))
+    assert sorted(wire(outs)) == sorted(call.said)
+    assert after == call.after
+
+
+def messages_survive_the_wire(call: Call) -> None:
+    decoder = msgspec.msgpack.Decoder(list[call.kind.inputs])
+    if call.batch is not None:
+        again = decoder.decode(ENCODER.encode(call.batch))
+        assert again == call.batch
+        assert [type(one) for one in again] == [type(one) for one in call.batch]
+    rows = [out.message for out in call.outs if out.to == "rows"]
+    again = ROWS.decode(ENCODER.encode(rows))
+    assert again == rows
+    assert [type(one) for one in again] == [type(one) for one in rows]
+
+
+def a_batch_may_be_cut_between_two_moments(call: Call) -> None:
+    """What is true in the end does not depend on where a window ended."""
+    times = sorted({call.kind.order(one)[1] for one in call.batch or ()})
+    truth = TRUTH[call.stage]
+    for cut in times[1:]:
+        early = [one for one in call.batch if call.kind.order(one)[1] < cut]
+        late = [one for one in call.batch if call.kind.order(one)[1] >= cut]
+        stage = STAGES[call.stage]
+        _, middle = _again(call, stage, early)
+        _, after = _again(replace(call, before=middle), stage, late)
+        assert truth(after) == truth(call.after)
+
+
+def answers_go_where_their_owner_lives(call: Call) -> None:
+    for out in call.outs:
+        if out.to in STAGES:
+            assert isinstance(out.message, STAGES[out.to].inputs)
+            assert out.key == owner(out.to, out.message)
+        else:
+            assert out.to in {"rows", "count"}
+
+
+def owner(stage: str, message: Any) -> str:
+    """The key of a message: what names the bucket that holds the state it is about."""
+    if isinstance(message, PopularList | Availability):
+        return BROADCAST
+    who = message.counted if isinstance(message, Learn | Pulled) else message
+    who = who.signal if isinstance(who, Counted) else who
+    if stage == "popular":
+        return who.tenant
+    return scoped(who.tenant, who.item if stage in ("figures", "neighbours") else who.user)
+
+
+LAWS: tuple[Callable[[Call], None], ...] = (
+    codecs_give_back_what_they_took,
+    a_state_has_a_codec_for_each_table,
+    inputs_stay_as_they_are,
+    a_fresh_stage_does_the_same,
+    a_used_stage_does_the_same,
+    an_empty_batch_changes_nothing,
+    what_was_settled_is_not_settled_again,
+    a_batch_has_one_order,
+    messages_survive_the_wire,
+    a_batch_may_be_cut_between_two_moments,
+    answers_go_where_their_owner_lives,
+)
+
+
+# --- messages about what a stage has never heard of
+
+
+def strangers() -> dict[str, list[Any]]:
+    """By stage, messages about unknown users and items that take something back or refer to it."""
+    nobody = counted(signal("nobody", "nothing"))
+    return {
+        "admission": [erase("nobody", 1000), user_update("nobody", 1000),
+                      event("nobody", "nothing", 1000, "hide")],
+        "figures": [deleted(b"nothing", 1000)],
+        "popular": [],
+        "history": [forget("nobody", 1000, 1)],
+        "neighbours": [learn(nobody, 0)],
+        "ranking": [forget("nobody", 1000, 1), noted("nobody", "nothing", 1000),
+                    user_changed("nobody", 1000, 1), pulled(nobody),
+                    Availability(1, "", "default", "nothing", item_key("nothing"), True),
+                    PopularList(1, "", "default", "all_time", [], b"")],
+    }  # fmt: skip
+
+
+def pair_taken_and_given(item: str, other: str) -> tuple[PairSeen, PairSeen]:
+    """An erasure that overtakes what it takes back, and what it takes back."""
+    return pair_seen(item, other, -5, 0, -5, 1.0, b"", 1), pair_seen(item, other, 5, 0, 5, at_ms=2)
+
+
+def plain_run(seed: int, size: int) -> Recorder:
+    """A run whose tables keep the objects they are given, as a job's cache does."""
+    return recorded(seed, size, plain)
