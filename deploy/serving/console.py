@@ -151,14 +151,12 @@ def profile(config: Path | None, tenant: str, user: str, *, as_json: bool) -> in
 
 def erase(config: Path | None, tenant: str, user: str, *, wait: bool) -> int:
     """Ask for the erasure of a user; with `wait`, until no row is left."""
-    from deploy.replay.produce import Producer, connect
-
     settings, console = plan(config).settings, Console()
     with opened(settings.cassandra) as store:
         if not store.knows(tenant, user):
             console.print(f"Nothing is stored of {user}; the request is sent nevertheless.")
-        producer = Producer(connect(settings.kafka.bootstrap))
-        event = erasure.ask(producer, tenant, user, now_ms())
+        client = erasure.connect(settings.kafka)
+        event = erasure.ask(client, settings.kafka.events, tenant, user, now_ms())
         console.print(
             f"Sent {event.event_id}: forget {user} up to {tables.instant(event.event_time)}."
         )

@@ -3,11 +3,15 @@
 import time
 import uuid
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from deploy.errors import HeadwaterError
-from operators.events import Erase, Event
+from jobs.settings import Kafka
+from operators.events import Erase
 
+SEND_TIMEOUT_S = 10.0
 TIMEOUT_S = 60.0
 POLL_S = 0.2
 
@@ -16,19 +20,33 @@ class ErasureError(HeadwaterError):
     """The event did not reach Kafka, or the rows stay."""
 
 
-class Sender(Protocol):
-    """What is used of `deploy.replay.produce.Producer`."""
+class Client(Protocol):
+    """What is used of `confluent_kafka.Producer`."""
 
-    first_failure: str
+    def produce(
+        self, topic: str, *, value: bytes, key: bytes, on_delivery: Callable[[Any, Any], None]
+    ) -> None:
+        """Queue a record."""
 
-    def send_event(self, event: Event) -> None:
-        """Sends an event."""
-
-    def flush(self) -> int:
-        """Waits for all of them; the number that failed."""
+    def flush(self, timeout: float) -> int:
+        """Wait until the queue is empty; gives the number of records still in it."""
 
 
-def ask(sender: Sender, tenant: str, user: str, now_ms: int) -> Erase:
+def connect(kafka: Kafka) -> Client:
+    """A client whose records fall into the partitions of a Java program's."""
+    from confluent_kafka import Producer
+
+    settings = {
+        "bootstrap.servers": kafka.bootstrap,
+        "partitioner": "murmur2_random",
+        "message.timeout.ms": round(1000 * SEND_TIMEOUT_S),
+        "log_level": 0,
+    }
+    client: Client = Producer({**settings, **kafka.properties})
+    return client
+
+
+def ask(client: Client, topic: str, tenant: str, user: str, now_ms: int) -> Erase:
     """Send the event: all of the user up to now is to be forgotten.
 
     Raises:
@@ -37,9 +55,18 @@ def ask(sender: Sender, tenant: str, user: str, now_ms: int) -> Erase:
     event = Erase(
         event_id=f"erase-{uuid.uuid4().hex}", event_time=now_ms, user_id=user, tenant=tenant
     )
-    sender.send_event(event)
-    if sender.flush():
-        msg = f"the erase event of {user} did not reach Kafka: {sender.first_failure}"
+    failures: list[str] = []
+
+    def delivered(error: object, _: object) -> None:
+        if error is not None:
+            failures.append(str(error))
+
+    client.produce(
+        topic, value=msgspec.json.encode(event), key=user.encode(), on_delivery=delivered
+    )
+    if client.flush(2 * SEND_TIMEOUT_S) or failures:
+        why = failures[0] if failures else "no answer"
+        msg = f"the erase event of {user} did not reach Kafka ({why}): does it run?"
         raise ErasureError(msg)
     return event
 

@@ -138,26 +138,23 @@ def test_profile_prints_what_is_kept_and_refuses_unknown_users(store):
 
 
 class Client:
-    def __init__(self, store, working=True):
-        self.store, self.working, self.records = store, working, []
+    def __init__(self, store, failure=None, left=0):
+        self.store, self.failure, self.left, self.records = store, failure, left, []
 
-    def produce(self, topic, *, value, key, on_delivery, **_):
+    def produce(self, topic, *, value, key, on_delivery):
         self.records.append((topic, key, json.loads(value)))
-        if not self.working:
-            on_delivery("broker gone", None)
-
-    def poll(self, timeout):
-        return 0
+        self.report = on_delivery
 
     def flush(self, timeout):
+        self.report(self.failure, None)
         self.store.lists.clear()
-        return 0
+        return self.left
 
 
 def test_erase_sends_the_contracts_event_and_waits_for_the_rows_to_go(store, monkeypatch):
     store.lists["t", "u", "home"] = own(item("a", 1.0))
     client = Client(store)
-    monkeypatch.setattr("deploy.replay.produce.connect", lambda _: client)
+    monkeypatch.setattr(erasure, "connect", lambda _: client)
     result = invoke("erase", "u", "--tenant", "t", "--wait")
     assert result.exit_code == 0, result.output
     ((topic, key, event),) = client.records
@@ -169,17 +166,29 @@ def test_erase_sends_the_contracts_event_and_waits_for_the_rows_to_go(store, mon
     assert "No row of u is left" in result.output
 
 
+def test_erase_goes_to_the_topic_of_the_settings(store, monkeypatch, tmp_path):
+    file = tmp_path / "h.toml"
+    file.write_text("[recommend.kafka]\nevents = 'mine'\n")
+    client = Client(store)
+    monkeypatch.setattr(erasure, "connect", lambda _: client)
+    assert invoke("erase", "u", "-c", str(file)).exit_code == 0
+    assert client.records[0][0] == "mine"
+
+
 def test_erase_of_somebody_unknown_is_sent_nevertheless(store, monkeypatch):
     client = Client(store)
-    monkeypatch.setattr("deploy.replay.produce.connect", lambda _: client)
+    monkeypatch.setattr(erasure, "connect", lambda _: client)
     assert "Nothing is stored of u" in invoke("erase", "u").output
     assert len(client.records) == 1
 
 
-def test_an_erasure_that_does_not_reach_kafka_is_an_error(store, monkeypatch):
-    client = Client(store, working=False)
-    monkeypatch.setattr("deploy.replay.produce.connect", lambda _: client)
-    assert "did not reach Kafka: broker gone" in str(invoke("erase", "u").exception)
+@pytest.mark.parametrize(
+    ("failure", "left", "why"), [("broker gone", 0, "broker gone"), (None, 1, "no answer")]
+)
+def test_an_erasure_that_does_not_reach_kafka_is_an_error(store, monkeypatch, failure, left, why):
+    client = Client(store, failure, left)
+    monkeypatch.setattr(erasure, "connect", lambda _: client)
+    assert f"did not reach Kafka ({why})" in str(invoke("erase", "u").exception)
 
 
 def test_rows_that_stay_are_an_error_that_says_what_is_missing():
