@@ -99,7 +99,8 @@ class Recommend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             is a dead letter.
         late_ms: Live, events older than this are counted as late (and used).
         buckets: Fixed number of key groups of the state, an upper bound of the parallelism.
-        cache_entries: Decoded values kept a table and bucket.
+        cache_entries: Small decoded values kept a table and bucket (and as many older ones); of
+            the large ones, users with candidates and items with neighbours, a fiftieth.
         journal_batches: Batches of a bucket after which its changed state is stored; until then a
             restore applies the noted batches once more.
         buffer_timeout_ms: How long an exchange between tasks may hold a record back.

@@ -126,6 +126,7 @@ class UserCodec:
     """`RankedUser` as MessagePack; seen keys have a table of their own."""
 
     version = 1
+    weight = 50
     _inner: StructCodec[_Stored] = StructCodec(_Stored)
 
     def encode(self, value: RankedUser) -> bytes:

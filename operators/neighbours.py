@@ -77,6 +77,7 @@ class ItemNeighbours:
 
 class _NeighboursCodec:
     version = 1
+    weight = 50
     _inner: StructCodec[tuple[int, int, list[str]]] = StructCodec(tuple[int, int, list[str]])
 
     def encode(self, value: ItemNeighbours) -> bytes:

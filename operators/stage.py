@@ -26,6 +26,10 @@ class Codec(Protocol[V]):
     def version(self) -> int:
         """Format of the bytes."""
 
+    @property
+    def weight(self) -> int:
+        """How many small values a decoded one weighs in memory, for the size of caches."""
+
     def encode(self, value: V) -> bytes:
         """Plain bytes of the value."""
 
@@ -99,8 +103,9 @@ class Stage(Protocol[M_contra]):
 class StructCodec(Generic[V]):
     """MessagePack of a `msgspec.Struct` type or any type msgspec knows."""
 
-    def __init__(self, kind: Any, version: int = 1) -> None:
+    def __init__(self, kind: Any, version: int = 1, weight: int = 1) -> None:
         self.version = version
+        self.weight = weight
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder: msgspec.msgpack.Decoder[V] = msgspec.msgpack.Decoder(kind)
 
@@ -116,6 +121,7 @@ class BytesCodec:
 
     def __init__(self, version: int = 1) -> None:
         self.version = version
+        self.weight = 1
 
     def encode(self, value: bytes) -> bytes:
         return value

@@ -55,7 +55,7 @@ class FlinkTable(Generic[V]):
     def __init__(self, state: MapState, codec: Codec[V], cache_size: int) -> None:
         self._state = state
         self._codec = codec
-        self._cache_size = cache_size
+        self._cache_size = max(1, cache_size // codec.weight)
         self._buckets: dict[int, _Values] = {}
         self._bucket, self._values = -1, _Values()
         self.reads = 0
