@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from operators.stage import (
@@ -28,6 +28,8 @@ def test_two_pairs_never_have_one_key(owner, name, other_owner, other_name):
 
 
 @given(TENANTS, NAMES, TENANTS, NAMES)
+@example("a", "1", "a1", "")
+@example("a", "\x1f1", "a\x20", "1")
 def test_two_tenants_never_share_a_key(tenant, name, other_tenant, other_name):
     same = (tenant, name) == (other_tenant, other_name)
     assert (scoped(tenant, name) == scoped(other_tenant, other_name)) == same
