@@ -27,6 +27,7 @@ from operators.scoring import RankingSettings
 from operators.strengths import Strengths
 
 Positive = Annotated[int, Meta(ge=1)]
+SECRET = re.compile("jaas|password|secret|token|credential|[._]key$", re.IGNORECASE)
 CASSANDRA_PASSWORD = "HEADWATER_CASSANDRA_PASSWORD"
 
 
@@ -145,11 +146,7 @@ def load(kind: type[Recommend], path: Path | None, overrides: Sequence[str] = ()
     name = kind.__name__.lower()
     values = _table(path, name)
     for override in overrides:
-        key, found, text = override.partition("=")
-        if not found:
-            msg = f"--set {override}: has to read key=value or table.key=value"
-            raise SettingsError(msg)
-        _put(values, key.split("."), _literal(text))
+        _merge(values, _parsed(override), override)
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -158,8 +155,14 @@ def load(kind: type[Recommend], path: Path | None, overrides: Sequence[str] = ()
 
 
 def effective(settings: Recommend) -> str:
-    """The whole configuration as JSON, defaults included; it holds no secret."""
-    return msgspec.json.format(msgspec.json.encode(settings), indent=2).decode()
+    """The whole configuration as JSON, defaults included; secrets of the Kafka client hidden."""
+    told = {
+        name: "(hidden)" if SECRET.search(name) else value
+        for name, value in settings.kafka.properties.items()
+    }
+    kafka = msgspec.structs.replace(settings.kafka, properties=told)
+    shown = msgspec.structs.replace(settings, kafka=kafka)
+    return msgspec.json.format(msgspec.json.encode(shown), indent=2).decode()
 
 
 def from_environment(variable: str) -> str | None:
@@ -175,6 +178,9 @@ def _table(path: Path | None, name: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         msg = f"settings file {path} does not exist: create it, or name another one"
         raise SettingsError(msg) from error
+    except OSError as error:
+        msg = f"settings file {path} cannot be read: {error.strerror}"
+        raise SettingsError(msg) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"settings file {path} is not TOML: {error}"
         raise SettingsError(msg) from error
@@ -184,19 +190,30 @@ def _table(path: Path | None, name: str) -> dict[str, Any]:
     return table
 
 
-def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
-    *parents, last = path
-    for parent in parents:
-        values = values.setdefault(parent, {})
-    values[last] = value
+def _parsed(override: str) -> dict[str, Any]:
+    """`a.b=1` as {"a": {"b": 1}}: a line of TOML, or with a plain text for its value."""
+    key, found, text = override.partition("=")
+    quoted = f"{key} = {msgspec.json.encode(text).decode()}"
+    for line in (override, quoted) if found else ():
+        try:
+            return tomllib.loads(line)
+        except tomllib.TOMLDecodeError:
+            continue
+    what = "the key is none of TOML" if found else "there is no `=`"
+    msg = f"--set {override}: has to read key=value or table.key=value; {what}"
+    raise SettingsError(msg)
 
 
-def _literal(text: str) -> Any:
-    """A TOML value, or the text itself where it is none."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+def _merge(values: dict[str, Any], more: Mapping[str, Any], override: str) -> None:
+    for key, value in more.items():
+        known = values.get(key)
+        if not isinstance(value, dict):
+            values[key] = value
+        elif isinstance(known, dict) or known is None:
+            _merge(values.setdefault(key, {}), value, override)
+        else:
+            msg = f"--set {override}: `{key}` is {known!r} and no table"
+            raise SettingsError(msg)
 
 
 def _hint(kind: type[Struct], error: str) -> str:
@@ -208,6 +225,8 @@ def _hint(kind: type[Struct], error: str) -> str:
     for part in (found[2] or "").split("."):
         if part:
             table = next(f.type for f in msgspec.structs.fields(table) if f.name == part)
+    if SECRET.search(found[1]) or "passw" in found[1]:
+        return f"; a password is read from {CASSANDRA_PASSWORD}"
     names = list(table.__struct_fields__)
     near = difflib.get_close_matches(found[1], names, n=1)
     return f"; did you mean `{near[0]}`?" if near else f"; legal are {', '.join(names)}"

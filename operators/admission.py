@@ -71,6 +71,10 @@ class Seen(Struct, array_like=True):
     segment: str
 
 
+Span = tuple[int, int]
+"""Start of the newest span of event ids in ms, and which of the two tables holds it."""
+
+
 @dataclass
 class AdmissionState:
     """Users; strengths by user and item; items of a user in chunks; event ids of two spans."""
@@ -80,7 +84,7 @@ class AdmissionState:
     touched: Table[list[str]]
     ids_even: Table[bytes]
     ids_odd: Table[bytes]
-    span: Table[int]
+    span: Table[Span]
 
 
 class Admission:
@@ -94,7 +98,7 @@ class Admission:
         "touched": StructCodec(list[str]),
         "ids_even": BytesCodec(),
         "ids_odd": BytesCodec(),
-        "span": StructCodec(int),
+        "span": StructCodec(Span),
     }
     state_type = AdmissionState
     settle = staticmethod(settle_nothing)
@@ -168,19 +172,22 @@ class Admission:
 
     def _is_duplicate(self, state: AdmissionState, key: str, time_ms: int) -> bool:
         """Whether the id is in one of two spans of ids; remembers it if not."""
-        span = time_ms // self._settings.duplicate_ms
-        current = state.span.get("")
+        length_ms = self._settings.duplicate_ms
+        start_ms = time_ms // length_ms * length_ms
+        span = state.span.get("")
         tables = (state.ids_even, state.ids_odd)
-        if current is None or span > current:
-            if current is not None:
-                tables[span % 2].clear()
-                if span > current + 1:
-                    tables[1 - span % 2].clear()
+        if span is None:
+            span = (start_ms, 0)
             state.span.put("", span)
-            current = span
+        elif start_ms > span[0]:
+            if start_ms >= span[0] + 2 * length_ms:
+                tables[span[1]].clear()
+            span = (start_ms, 1 - span[1])
+            tables[span[1]].clear()
+            state.span.put("", span)
         if tables[0].get(key) is not None or tables[1].get(key) is not None:
             return True
-        tables[current % 2].put(key, b"")
+        tables[span[1]].put(key, b"")
         return False
 
 

@@ -206,7 +206,7 @@ class Rejected(Struct, frozen=True):
     reason: str
 
 
-class Border(Struct, frozen=True, kw_only=True):
+class Border(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits that every record is held against.
 
     Attributes:

@@ -45,7 +45,7 @@ FEATURES = USER_FEATURES + ITEM_FEATURES
 Floats = NDArray[np.float64]
 
 
-class Weights(Struct, frozen=True):
+class Weights(Struct, frozen=True, forbid_unknown_fields=True):
     """Worth of each feature.
 
     Attributes:

@@ -174,7 +174,7 @@ def _offer(leaders: dict[str, float], item: str, score: float | None, size: int)
         return False
     leaders[item] = score
     if len(leaders) > size:
-        del leaders[min(leaders, key=lambda name: (leaders[name], name))]
+        del leaders[max(leaders, key=lambda name: (-leaders[name], name))]
     return item in leaders
 
 

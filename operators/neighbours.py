@@ -70,6 +70,7 @@ class ItemNeighbours:
 
     sum: int = 0
     clock_us: int = 0
+    title: str = ""
     rows: dict[str, bytes | None] = field(default_factory=dict)
     sims: dict[str, float] | None = None
     heap: list[tuple[float, str]] | None = None
@@ -78,24 +79,26 @@ class ItemNeighbours:
 class _NeighboursCodec:
     version = 1
     weight = 50
-    _inner: StructCodec[tuple[int, int, list[str]]] = StructCodec(tuple[int, int, list[str]])
+    _inner: StructCodec[tuple[int, int, str, list[str]]] = StructCodec(
+        tuple[int, int, str, list[str]]
+    )
 
     def encode(self, value: ItemNeighbours) -> bytes:
-        return self._inner.encode((value.sum, value.clock_us, list(value.rows)))
+        return self._inner.encode((value.sum, value.clock_us, value.title, list(value.rows)))
 
     def decode(self, data: bytes) -> ItemNeighbours:
-        total, clock_us, ids = self._inner.decode(data)
-        return ItemNeighbours(total, clock_us, dict.fromkeys(ids))
+        total, clock_us, title, ids = self._inner.decode(data)
+        return ItemNeighbours(total, clock_us, title, dict.fromkeys(ids))
 
 
-Changed = tuple[str, str, str, int]
+Changed = tuple[str, str, int]
 
 
 @dataclass
 class NeighboursState:
     """Items; pairs by item and other item: `packing.PAIR`, a cached one `NEIGHBOUR`; changed items.
 
-    `changed` holds (tenant, item, title, time) of the items whose stored list has to be renewed.
+    `changed` holds (tenant, item, time) of the items whose stored list has to be renewed.
     """
 
     item: Table[ItemNeighbours]
@@ -132,6 +135,7 @@ class Neighbours:
                 head.sum -= message.decrease
                 head.sims = None
                 _keep(state, key, head)
+                state.changed.put(key, (message.tenant, message.item, message.time_ms))
             else:
                 outs.append(self._answer(state, message))
         return outs
@@ -152,6 +156,8 @@ class Neighbours:
         changes = (message.forward, message.backward, message.short)
         if self._add(state, key, head, message.other, changes, message.ratio, message.figures):
             _keep(state, key, head)
+        if not message.figures:  # an erasure: the stored list must not outlive it
+            state.changed.put(key, (message.tenant, message.item, message.time_ms))
 
     def _answer(self, state: NeighboursState, message: Learn) -> Out:
         counted = message.counted
@@ -163,11 +169,12 @@ class Neighbours:
             head.sims = None
         for other, weight, _, figures in message.pairs:
             self._add(state, key, head, other, (0, weight, 0), ratio_of(figures, raw), figures)
+        head.title = counted.title
         rows = _load(state, key, head)
         sim, short = similarities(rows, head.sum, self._settings)
         head.sims, head.heap = dict(zip(head.rows, sim.tolist(), strict=True)), None
         state.item.put(key, head)
-        state.changed.put(key, (signal.tenant, signal.item, counted.title, counted.time_ms))
+        state.changed.put(key, (signal.tenant, signal.item, counted.time_ms))
         answer = Pulled(
             counted.time_ms, counted.event_id, counted, list(head.rows), _pulled(rows, sim, short)
         )
@@ -229,10 +236,12 @@ class Neighbours:
         return True
 
     def _similar(
-        self, state: NeighboursState, key: str, tenant: str, item: str, title: str, time_ms: int
+        self, state: NeighboursState, key: str, tenant: str, item: str, time_ms: int
     ) -> list[Out]:
         head = state.item.get(key)
-        if head is None or not head.rows:
+        if head is None:  # an erasure took all of it
+            return [Out("rows", key, SimilarRow(1000 * time_ms, tenant, item, item, [], b""))]
+        if not head.rows and not head.clock_us:
             return []
         sim, _ = similarities(_load(state, key, head), head.sum, self._settings)
         best = np.argsort(-sim, kind="stable")[: self._settings.similar_max]
@@ -240,7 +249,9 @@ class Neighbours:
         state.item.put(key, head)
         ids, scores = list(head.rows), sim[best].astype("<f4").tobytes()
         named = [ids[place] for place in best.tolist()]
-        return [Out("rows", key, SimilarRow(head.clock_us, tenant, item, title, named, scores))]
+        return [
+            Out("rows", key, SimilarRow(head.clock_us, tenant, item, head.title, named, scores))
+        ]
 
 
 def similarities(rows: Words, total: int, settings: NeighboursSettings) -> tuple[Floats, Floats]:
@@ -274,7 +285,7 @@ def rebuild(pairs: Iterable[tuple[str, bytes]], total: int, settings: Neighbours
         other: packed[: PAIR.size] + (packed[PAIR.size :] or _only_key(other))
         for other, packed in best
     }
-    return ItemNeighbours(total, 0, rows)
+    return ItemNeighbours(total, rows=rows)
 
 
 def _only_key(item: str) -> bytes:

@@ -96,8 +96,9 @@ class Popular:
         outs: list[Out] = []
         for (tenant, name), leader in changed.items():
             outs += self._publish(state, tenant, name, leader.time_ms)
-        for tenant in dict.fromkeys(tenant for tenant, name in changed if name in GENERAL):
-            outs.append(self._publish_all(state, tenant, batch[-1].time_ms))
+        newest = {tenant: leader.time_ms for (tenant, name), leader in changed.items()
+                  if name in GENERAL}  # fmt: skip
+        outs += [self._publish_all(state, tenant, time_ms) for tenant, time_ms in newest.items()]
         return outs
 
     def _place(self, state: PopularState, leader: Leader) -> list[str]:

@@ -111,7 +111,7 @@ def _fallback(
     own: StoredList | None, shared: StoredList | None, merged: Sequence[ListedItem]
 ) -> str | None:
     if own is None:
-        return NO_ROW if shared else NO_ROWS
+        return NO_ROW if shared and shared.items else NO_ROWS
     if own.fallback:
         return own.fallback
     own_ids = {one.item_id for one in own.items}

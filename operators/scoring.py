@@ -90,7 +90,8 @@ class Scored:
         An item without neighbours lets all rows fade alike, which moves no score; a reader has
         to hear of it nevertheless, or would show it once it is popular.
         """
-        parts = "\x00".join(self.ids).encode(), self.scores.astype("<f4").tobytes(), known
+        ids, scores = "\x00".join(self.ids).encode(), self.scores.astype("<f4").tobytes()
+        parts = ids, scores, str(self.seeds).encode(), known
         return blake2b(b"\x00".join(parts), digest_size=8).digest()
 
 

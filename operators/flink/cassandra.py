@@ -73,7 +73,7 @@ class Writer:
         left = [one for row in newest.values() for one in writes_of(row, self._settings.rows)]
         tries = Retrying(
             stop=stop_after_attempt(self._settings.attempts),
-            wait=wait_exponential_jitter(initial=0.2, max=5.0),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5.0),
             sleep=self._pause,
             reraise=True,
         )

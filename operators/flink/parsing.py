@@ -105,7 +105,7 @@ class ParseItems(_Parser):
     def _one(self, key: bytes | None, value: bytes | None, at_ms: int, now_ms: int) -> Parsed:
         record: Item | Rejected | None = None
         if value is None:
-            message = deleted(key, at_ms)
+            message = deleted(key, at_ms, latest_ms=now_ms + self._border.future_max_ms)
         else:
             record = parse_item(value, now_ms, self._border)
             message = record if isinstance(record, Rejected) else listed(record)

@@ -134,7 +134,6 @@ def test_a_writer_goes_on_after_a_failure():
     assert writer.write([listed("u", 1)]) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="wait_exponential_jitter(initial=...) is deprecated")
 def test_a_write_calls_nothing_deprecated():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -140,6 +140,7 @@ def test_an_erasure_that_overtakes_a_pair_and_the_pair_leave_nothing():
     state = new_state(one)
     for message in contracts.pair_taken_and_given("a", "b"):
         one.apply(state, [message])
+    one.settle(state)
     assert not any(data_of(state).values())
 
 
