@@ -7,6 +7,8 @@ micro-batch of a fraction of a second. Flink's own counters would say so later (
 every ten seconds) and would say less: how far the sources are, not the stages.
 """
 
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -19,6 +21,7 @@ from jobs.settings import Kafka
 
 TIMEOUT_S = 10.0
 ATTEMPTS = 5
+STALL_S = 300.0
 
 
 class CatchUpError(HeadwaterError):
@@ -91,29 +94,67 @@ def until_caught_up(
     job_id: str,
     lag: Callable[[], tuple[int, int]],
     show: Callable[[int, int], object],
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Take checkpoints until one covers all there is.
 
     Offsets are committed shortly after a checkpoint, so the first look comes after the second
-    one: until then they may be those of an earlier run of the job.
+    one: until then they may be those of before a restart.
 
     Args:
         cluster: Takes checkpoints.
         job_id: Of the job.
         lag: Records left, and all of them.
         show: Hears of records done, and all of them.
+        clock: Seconds that only grow.
 
     Raises:
         ClusterError: Checkpoints fail again and again.
+        CatchUpError: Nothing moves any more.
     """
     patient = Retrying(
         stop=stop_after_attempt(ATTEMPTS), wait=wait_fixed(1),
         retry=retry_if_exception_type(ClusterError), reraise=True,
     )  # fmt: skip
     patient(cluster.checkpoint, job_id)
-    while True:
+    least, moved_s = sys.maxsize, clock()
+    while least:
         patient(cluster.checkpoint, job_id)
         left, total = lag()
         show(total - left, total)
-        if not left:
-            return
+        if left < least:
+            least, moved_s = left, clock()
+        elif clock() - moved_s > STALL_S:
+            msg = f"{left:,} records are left and none was worked through for {STALL_S:.0f} s"
+            raise CatchUpError(msg)
+
+
+def forget_offsets(kafka: Kafka) -> None:
+    """Delete the offsets that a job's group has committed: for a job that begins anew.
+
+    It commits the offset of a partition once it has read of it; until then the offset of an
+    earlier run would say that the partition is done.
+
+    Raises:
+        CatchUpError: Kafka does not answer or refuses.
+    """
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    settings: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": kafka.bootstrap,
+        "log_level": 0,
+        **kafka.properties,
+    }
+    # A client that nobody holds is closed, and its answers never come.
+    admin = AdminClient(settings)
+    try:
+        deletions = admin.delete_consumer_groups([kafka.group], request_timeout=TIMEOUT_S)
+        deletions[kafka.group].result()
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+            msg = (
+                f"the offsets of group {kafka.group} at Kafka {kafka.bootstrap} cannot be deleted: "
+                f"{error.args[0].str()}"
+            )
+            raise CatchUpError(msg) from error

@@ -8,6 +8,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from deploy import launching
+from deploy.catching_up import forget_offsets
 from deploy.cluster import Cluster
 from deploy.connections import Plan, plan
 from deploy.errors import HeadwaterError
@@ -78,6 +79,8 @@ def launch(
     launcher = _launcher(stack)
     launcher.require_idle(job)
     savepoint = Savepoints(stack.layout).find(job, options.savepoint) if options.savepoint else None
+    if savepoint is None:
+        forget_offsets(planned.settings.kafka)
     launcher.make_room(planned.settings.parallelism or 1, report)
     called = launching.command(stack.flink_home, file, planned.arguments, savepoint)
     text = launching.typed(called, stack.flink_env(), launching.shell())

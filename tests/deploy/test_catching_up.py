@@ -3,10 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
-from deploy.catching_up import ATTEMPTS, CatchUpError, Lag, until_caught_up
+from deploy import catching_up
+from deploy.catching_up import ATTEMPTS, STALL_S, CatchUpError, Lag, until_caught_up
 from deploy.cluster import ClusterError
+from jobs.settings import Kafka
 
 
 class Consumer:
@@ -81,3 +83,43 @@ def test_a_checkpoint_that_fails_is_tried_again_but_not_for_ever(monkeypatch):
     assert len(cluster.taken) == 2
     with pytest.raises(ClusterError, match="declined"):
         until_caught_up(Cluster(failing=ATTEMPTS), "j", lambda: (0, 1), lambda *_: None)
+
+
+def test_a_job_that_does_not_move_any_more_is_given_up():
+    times = iter([0.0, 1.0, STALL_S, 2 * STALL_S])
+    lags = iter([(5, 9), (5, 9), (5, 9)])
+    with pytest.raises(CatchUpError, match="5 records are left"):
+        until_caught_up(Cluster(), "j", lambda: next(lags), lambda *_: None, lambda: next(times))
+
+
+def deletion(monkeypatch, code):
+    """Kafka's answer to the deletion of a group."""
+
+    class Future:
+        def result(self):
+            if code is not None:
+                raise KafkaException(KafkaError(code))
+
+    asked = []
+
+    class Admin:
+        def __init__(self, settings):
+            asked.append(settings["bootstrap.servers"])
+
+        def delete_consumer_groups(self, groups, request_timeout):
+            asked.extend(groups)
+            return {group: Future() for group in groups}
+
+    monkeypatch.setattr("confluent_kafka.admin.AdminClient", Admin)
+    catching_up.forget_offsets(Kafka(bootstrap="k:1", group="g"))
+    return asked
+
+
+def test_offsets_of_a_group_are_forgotten_and_one_without_any_is_fine(monkeypatch):
+    assert deletion(monkeypatch, None) == ["k:1", "g"]
+    assert deletion(monkeypatch, KafkaError.GROUP_ID_NOT_FOUND) == ["k:1", "g"]
+
+
+def test_a_refused_deletion_is_told(monkeypatch):
+    with pytest.raises(CatchUpError, match="group g at Kafka k:1 cannot be deleted"):
+        deletion(monkeypatch, KafkaError.NON_EMPTY_GROUP)

@@ -57,6 +57,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PlayedCluster:
     monkeypatch.setenv("HEADWATER_STACK_HOME", str(made.home))
     monkeypatch.setenv("HEADWATER_STACK_KAFKA_PORT", "19092")
     monkeypatch.setattr(submit, "Cluster", lambda url: made)
+    made.forgotten = []
+    monkeypatch.setattr(submit, "forget_offsets", lambda kafka: made.forgotten.append(kafka.group))
     monkeypatch.setattr(Stack, "flink_env", lambda _: {"FLINK_CONF_DIR": "/conf"})
     monkeypatch.setattr(Stack, "ensure_taskmanagers", lambda *_: [])
     return made
@@ -98,6 +100,7 @@ def test_submit_calls_flinks_client_with_the_stacks_addresses(cluster, calls):
     assert sets[0] == "kafka.bootstrap=127.0.0.1:19092"
     assert sets[-3:] == ["clock=live", "parallelism=2", "window_ms=50"]
     assert "FLINK_CONF_DIR=/conf" in result.output
+    assert cluster.forgotten == ["headwater-recommend"], "it begins with the first records"
     assert f"/#/job/running/{ID}" in result.output
 
 
@@ -112,6 +115,7 @@ def test_submit_from_the_latest_savepoint_goes_on_where_stop_left_off(cluster, c
     result = invoke("submit", "recommend", "--from-savepoint", "latest")
     assert result.exit_code == 0, result.output
     assert calls[0][3:5] == ["-s", taken.path]
+    assert cluster.forgotten == []
 
 
 def test_a_job_that_runs_already_is_not_started_again(cluster, calls):
