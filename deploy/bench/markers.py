@@ -17,9 +17,9 @@ from deploy.bench.workload import event_body, stamped
 
 ANY_PARTITION = -1
 _LOST_S = 120.0
-_LOOKS_MAX = 4
+_LOOKS_MAX = 1
 _FLUSH_S = 30.0
-_MARKER_POLL_S = 0.05
+_MARKER_POLL_S = 0.1
 
 
 class Channel:
@@ -107,7 +107,7 @@ class Probes:
             self._waiting[user] = int(self._next_ms)
             self.sent += 1
             self._next_ms += self._gap_ms
-        # One after the other if there are many: looking must not become a load of its own.
+        # A few at a time if there are many: looking must not become a load of its own.
         for user, due_ms in list(self._waiting.items())[:_LOOKS_MAX]:
             del self._waiting[user]
             if self._readable(user):

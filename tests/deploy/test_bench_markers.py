@@ -48,7 +48,7 @@ def test_a_probe_that_went_out_late_is_charged_for_it() -> None:
     run(probes, world, 1000)
     assert probes.sent == 10
     assert [time for time, _ in world.sent.values()] == [1000 + 500 * n for n in range(10)]
-    assert max(probes.found_ms) == pytest.approx(3200, abs=20)
+    assert max(probes.found_ms) == pytest.approx(3200, abs=70)
 
 
 def test_probes_that_are_never_served_are_lost_and_not_forgotten() -> None:
@@ -57,7 +57,8 @@ def test_probes_that_are_never_served_are_lost_and_not_forgotten() -> None:
     run(probes, world, 2000)
     assert probes.tick(sending=False)
     world.now_ms += 200_000
-    assert not probes.tick(sending=False)
+    while probes.tick(sending=False):
+        pass
     assert (probes.sent, probes.lost, probes.latencies().count) == (2, 2, 0)
 
 
@@ -65,10 +66,10 @@ def test_looking_for_many_rows_does_not_become_a_load() -> None:
     world = World(delay_ms=60_000)
     probes = Probes(world.send, world.readable, 10.0, world.wall_ms)
     run(probes, world, 30_000)
-    assert world.looks <= 4 * 3000
+    assert world.looks <= 3000
     run(probes, world, 90_000)
-    # Each is looked for at least every 600 / 4 ticks.
-    assert max(probes.found_ms) <= 60_000 + 1510
+    # Each of the some 600 under way is looked for every 600 ticks or so.
+    assert max(probes.found_ms) <= 60_000 + 8000
 
 
 class Channel:
