@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_fixed,
+)
 
 from deploy.cluster import ClusterError
 from deploy.errors import HeadwaterError
@@ -22,6 +29,7 @@ from jobs.settings import Kafka
 TIMEOUT_S = 10.0
 ATTEMPTS = 5
 STALL_S = 300.0
+COORDINATOR_TIMEOUT_S = 60.0
 
 
 class CatchUpError(HeadwaterError):
@@ -146,15 +154,35 @@ def forget_offsets(kafka: Kafka) -> None:
         "log_level": 0,
         **kafka.properties,
     }
+    # A new Kafka makes the topic of the offsets at the first question about one.
+    early = {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+    tries = Retrying(
+        stop=stop_after_delay(COORDINATOR_TIMEOUT_S), wait=wait_fixed(0.5), reraise=True,
+        retry=retry_if_exception(lambda error: _code(error) in early),
+    )  # fmt: skip
     # A client that nobody holds is closed, and its answers never come.
     admin = AdminClient(settings)
+
+    def delete() -> None:
+        found = admin.delete_consumer_groups([kafka.group], request_timeout=TIMEOUT_S)
+        found[kafka.group].result()
+
     try:
-        deletions = admin.delete_consumer_groups([kafka.group], request_timeout=TIMEOUT_S)
-        deletions[kafka.group].result()
+        tries(delete)
     except KafkaException as error:
-        if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+        if _code(error) != KafkaError.GROUP_ID_NOT_FOUND:
             msg = (
                 f"the offsets of group {kafka.group} at Kafka {kafka.bootstrap} cannot be deleted: "
                 f"{error.args[0].str()}"
             )
             raise CatchUpError(msg) from error
+
+
+def _code(error: BaseException) -> int | None:
+    """Kafka's number of an error."""
+    code = getattr(error.args[0], "code", None) if error.args else None
+    return code() if callable(code) else None

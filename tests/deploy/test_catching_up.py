@@ -92,15 +92,15 @@ def test_a_job_that_does_not_move_any_more_is_given_up():
         until_caught_up(Cluster(), "j", lambda: next(lags), lambda *_: None, lambda: next(times))
 
 
-def deletion(monkeypatch, code):
-    """Kafka's answer to the deletion of a group."""
+def deletion(monkeypatch, *codes):
+    """What is asked for, if Kafka answers the deletion of a group with these codes in turn."""
+    answers, asked = list(codes), []
 
     class Future:
         def result(self):
+            code = answers.pop(0)
             if code is not None:
                 raise KafkaException(KafkaError(code))
-
-    asked = []
 
     class Admin:
         def __init__(self, settings):
@@ -111,8 +111,14 @@ def deletion(monkeypatch, code):
             return {group: Future() for group in groups}
 
     monkeypatch.setattr("confluent_kafka.admin.AdminClient", Admin)
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     catching_up.forget_offsets(Kafka(bootstrap="k:1", group="g"))
     return asked
+
+
+def test_a_new_kafka_that_is_not_ready_for_groups_is_asked_again(monkeypatch):
+    early = KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE
+    assert deletion(monkeypatch, *early, None) == ["k:1", "g", "g", "g"]
 
 
 def test_offsets_of_a_group_are_forgotten_and_one_without_any_is_fine(monkeypatch):
