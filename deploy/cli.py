@@ -91,15 +91,18 @@ def submit(
     parallelism: Annotated[int | None, typer.Option(min=1, help="Slots the job takes.")] = None,
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until a replay has ended.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print the job's effective settings.")
+    ] = False,
 ) -> None:
     """Start a job on the stack's Flink and wait until all of it runs."""
     from deploy import submit as work
 
     overrides = work.gather(clock, parallelism, set_ or [])
-    work.submit(
-        job,
-        work.Options(config=config, overrides=overrides, savepoint=from_savepoint, wait=wait),
+    options = work.Options(
+        config=config, overrides=overrides, savepoint=from_savepoint, wait=wait, verbose=verbose
     )
+    work.submit(job, options)
 
 
 @app.command()

@@ -116,6 +116,7 @@ class Launcher:
     ) -> None:
         self._host, self._cluster = host, cluster
         self._run, self._sleep, self._clock = run, sleep, clock
+        self.said = ""
 
     def require_idle(self, job: str) -> None:
         """Refuses a second run of a job: both would write the same rows.
@@ -138,6 +139,8 @@ class Launcher:
     def start(self, job: str, called: Sequence[str], report: Report) -> str:
         """Calls Flink's client and returns the id of the job.
 
+        What the job's program says, its effective settings, is kept in `said`.
+
         Raises:
             LaunchError: The client failed; the message has the cause.
         """
@@ -145,6 +148,7 @@ class Launcher:
         told = self._run(
             called, env=self._host.flink_env(), capture_output=True, text=True, check=False
         )
+        self.said = told.stdout
         found = re.search(r"JobID (\w{32})", told.stdout)
         if told.returncode or found is None:
             cause = "\n  ".join(client_cause(told.stdout, told.stderr))

@@ -26,12 +26,14 @@ class Options(Struct, frozen=True, kw_only=True):
         overrides: `key=value` for the job.
         savepoint: A path, `latest`, or None to begin with the topics' first records.
         wait: Wait for the end of the job.
+        verbose: Print what the job's program says, its effective settings above all.
     """
 
     config: Path | None = None
     overrides: Sequence[str] = ()
     savepoint: str | None = None
     wait: bool = False
+    verbose: bool = False
 
 
 def gather(clock: str | None, parallelism: int | None, overrides: Sequence[str]) -> list[str]:
@@ -86,6 +88,8 @@ def launch(
     text = launching.typed(called, stack.flink_env(), launching.shell())
     console.print(text, markup=False, highlight=False, soft_wrap=True)
     job_id = launcher.start(job, called, report)
+    if options.verbose:
+        console.print(launcher.said, markup=False, highlight=False, soft_wrap=True)
     launcher.until_running(job, job_id, report)
     return job_id
 

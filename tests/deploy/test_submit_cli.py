@@ -70,7 +70,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def run(called, **_):
         made.append(called)
-        said = f"Job has been submitted with JobID {ID}"
+        said = f"effective settings: all\nJob has been submitted with JobID {ID}"
         return subprocess.CompletedProcess(called, 0, said, "")
 
     monkeypatch.setattr(submit, "_launcher", lambda s: submit.Launcher(s, submit.Cluster(""), run))
@@ -102,6 +102,11 @@ def test_submit_calls_flinks_client_with_the_stacks_addresses(cluster, calls):
     assert "FLINK_CONF_DIR=/conf" in result.output
     assert cluster.forgotten == ["headwater-recommend"], "it begins with the first records"
     assert f"/#/job/running/{ID}" in result.output
+
+
+def test_what_the_jobs_program_says_is_printed_if_asked_for(cluster, calls):
+    assert "effective settings" not in invoke("submit", "recommend").output
+    assert "effective settings: all" in invoke("submit", "recommend", "--verbose").output
 
 
 def test_submit_from_the_latest_savepoint_goes_on_where_stop_left_off(cluster, calls):
