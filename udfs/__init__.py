@@ -1,0 +1,1 @@
+"""Text understanding: batched model handlers; nothing in here imports pyflink."""
