@@ -40,7 +40,7 @@ bench: $(READY)  ## throughput, freshness and cost on the real stack, as JSON
 	$(BIN)/headwater bench
 
 lock: $(READY)   ## renew requirements.lock from pyproject.toml
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --extra evaluate --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock
 
 clean:           ## stop the local stack and remove everything this file made
 	@[ ! -x $(BIN)/headwater ] || $(BIN)/headwater down --wipe
