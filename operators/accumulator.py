@@ -7,6 +7,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from operators import seen as seen_filter
+from operators.candidates import EXPOSED, absorb_rows
 from operators.messages import Pulled
 from operators.packing import (
     PULLED,
@@ -15,7 +16,6 @@ from operators.packing import (
     codes_of,
     contained,
     key_of,
-    keys_in,
     words,
 )
 from operators.stage import StructCodec, Table, pair_key
@@ -27,16 +27,11 @@ SEEDS_KEPT = 64
 RECENT_KEPT = 20
 TASTE_KEPT = 64
 
-MAIN, FAST, SHORT, SUPPORT, SEED, BEST, BEST_AT, EXPOSED = range(8)
 POPULARITY = slice(8, 13)
-CODES = slice(13, 16)
 COLUMNS = 16
 """Words of a candidate row: four fading sums (see `absorb`), similarity to the last item, the
 largest fading contribution with the number of the event that made it, times shown in vain, and
 the item's figures as in `packing.FIGURES` from the likes on."""
-
-_SENT_KEY = slice(2, 4)
-_SENT_FIGURES = slice(5, 13)
 
 
 class AccumulatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,18 +178,20 @@ def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSe
     `decay_fast`), then each neighbour that the user has not seen adds w*sim to main and fast, its
     short-term similarity to short, and 1 to support.
     """
-    own_key = np.uint64(key_of(pulled.counted.figures))
+    own = np.uint64(key_of(pulled.counted.figures))
     _start_event(user, pulled, codes_of(pulled.counted.figures), settings)
-    drop(user, own_key)
-    slow, fast = settings.decay, settings.decay_fast
-    user.rows[:, :BEST_AT] *= np.array([slow, fast, fast, slow, 0, slow], np.float32)
-    sent = words(pulled.rows, PULLED)
-    keys = keys_in(sent[:, _SENT_KEY])
-    new = ~contained(keys, seen) & (keys != own_key)
-    _add(user, sent[new], keys[new], np.array(pulled.ids, object)[new], pulled)
-    if len(user.rows) > settings.candidates_max:
-        largest = np.argsort(-user.rows[:, MAIN], kind="stable")[: settings.candidates_max]
-        _keep(user, np.sort(largest))
+    sent, known = words(pulled.rows, PULLED), len(user.rows)
+    room = known + len(sent)
+    rows, keys = np.empty((room, COLUMNS), np.float32), np.empty(room, np.uint64)
+    origin = np.empty(room, np.int64)
+    grade = np.float32(pulled.counted.signal.strength / 10)
+    count = absorb_rows(
+        user.rows, user.keys, sent, seen, own, grade, np.float32(settings.decay),
+        np.float32(settings.decay_fast), np.float32(user.events), settings.candidates_max,
+        rows, keys, origin,
+    )  # fmt: skip
+    ids = np.concatenate([user.ids, np.array(pulled.ids, object)])
+    user.rows, user.keys, user.ids = rows[:count], keys[:count], ids[origin[:count]]
 
 
 def drop(user: RankedUser, item_key: int | np.uint64) -> None:
@@ -223,33 +220,6 @@ def _start_event(
         user.taste[code] = user.taste.get(code, 0.0) + counted.signal.strength - 5
     if len(user.taste) > TASTE_KEPT:
         del user.taste[min(user.taste, key=lambda code: (abs(user.taste[code]), code))]
-
-
-def _add(user: RankedUser, sent: Words, keys: Keys, ids: Ids, pulled: Pulled) -> None:
-    """Add to the rows of known candidates, append those of new ones."""
-    order = user.keys.argsort()
-    ordered = user.keys[order]
-    known = contained(keys, ordered)
-    fresh = ~known
-    count = int(fresh.sum())
-    places = np.empty(len(keys), np.int64)
-    places[known] = order[ordered.searchsorted(keys[known])]
-    places[fresh] = np.arange(len(user.rows), len(user.rows) + count)
-    if count:
-        user.rows = np.concatenate([user.rows, np.zeros((count, COLUMNS), np.float32)])
-        user.keys = np.concatenate([user.keys, keys[fresh]])
-        user.ids = np.concatenate([user.ids, ids[fresh]])
-    changed = user.rows[places]
-    gain = np.float32(pulled.counted.signal.strength / 10) * sent[:, 0]
-    changed[:, MAIN] += gain
-    changed[:, FAST] += gain
-    changed[:, SHORT] += sent[:, 1]
-    changed[:, SUPPORT] += 1
-    changed[:, SEED] = sent[:, 0]
-    changed[:, BEST_AT][gain >= changed[:, BEST]] = user.events
-    np.maximum(changed[:, BEST], gain, out=changed[:, BEST])
-    changed[:, POPULARITY.start :] = sent[:, _SENT_FIGURES]
-    user.rows[places] = changed
 
 
 def note_exposure(user: RankedUser) -> None:

@@ -74,6 +74,11 @@ class Reference(Struct, frozen=True):
     likes_1d: float = NEVER_LOG2
     likes_30d: float = NEVER_LOG2
 
+    @property
+    def numbers(self) -> Floats:
+        """The three as an array."""
+        return np.array([float(self.likes), self.likes_1d, self.likes_30d])
+
 
 def item_features(popularity: Floats, reference: Reference, now_ms: Floats) -> Floats:
     """`ITEM_FEATURES`, shape (n, 5).

@@ -36,16 +36,8 @@ FIGURES = np.dtype(_FIGURES_FIELDS)
 the codes are 32-bit floats, so that a join of records is a matrix of words: numpy works on its
 columns several times faster than on the fields of records."""
 
-NEIGHBOUR = np.dtype(
-    [("forward", "<i4"), ("backward", "<i4"), ("short", "<i4"), ("ratio", "<f4"), *_FIGURES_FIELDS]
-)
-"""A cached neighbour: integer pair sums (times 100), ratio of the sums of strengths, figures."""
-
 PULLED = np.dtype([("sim", "<f4"), ("short", "<f4"), *_FIGURES_FIELDS])
 """A neighbour as the ranking gets it."""
-
-PAIR = struct.Struct("<iiif")
-"""Pair sums and ratio: the truth of a pair, and the head of a `NEIGHBOUR`."""
 
 LIKES, LIKES_1D, LIKES_30D = 3, 5, 6
 POPULARITY = slice(3, 8)
@@ -55,7 +47,6 @@ _FIGURES = struct.Struct(f"<Q6f{CATEGORY_CODES}H")
 _RAW = struct.Struct("<f")
 _CODES = struct.Struct(f"<{CATEGORY_CODES}H")
 assert _FIGURES.size == FIGURES.itemsize
-assert PAIR.size + FIGURES.itemsize == NEIGHBOUR.itemsize
 
 
 def item_key(item: str) -> int:

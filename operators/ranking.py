@@ -151,16 +151,12 @@ class Ranking:
     def _lists(
         self, state: RankingState, users: Mapping[str, RankedUser], changed: Mapping[str, Message]
     ) -> list[Out]:
-        """New rows of the users that changed, in one go: numpy works on all of them at once."""
-        if not changed:
-            return []
-        candidates = [
-            self._candidates(state, key, users[key], message) for key, message in changed.items()
-        ]
-        scored = score(candidates, self._weights, self._settings)
+        """New rows of the users that changed."""
         outs: list[Out] = []
-        for (key, message), one in zip(changed.items(), scored, strict=True):
+        for key, message in changed.items():
             user = users[key]
+            candidates = self._candidates(state, key, user, message)
+            one = score(candidates, self._weights, self._settings)
             tenant, name = _whose(message)
             user.clock_us = tick(user.clock_us, message.time_ms)
             digest = one.digest(bytes(user.known)) if user.personalise else b"off"

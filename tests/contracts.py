@@ -25,7 +25,7 @@ from operators.history import HistorySettings
 from operators.listing import deleted, listed
 from operators.messages import Availability, Counted, Learn, PairSeen, PopularList, Pulled
 from operators.neighbours import NeighboursSettings
-from operators.packing import PAIR, item_key
+from operators.packing import item_key
 from operators.popular import PopularSettings
 from operators.rows import Row
 from operators.scoring import RankingSettings
@@ -42,7 +42,7 @@ from tests.driven import (
     signal,
     user_changed,
 )
-from tests.graph import new_state, stages
+from tests.graph import new_state, pairs_in, stages
 
 Data = dict[str, dict[str, bytes]]
 ENCODER = msgspec.msgpack.Encoder()
@@ -253,8 +253,9 @@ def _again(call: Call, stage: Any, batch: Sequence[Any] | None) -> tuple[list[Ou
 # --- what must not depend on how a stream was cut into batches
 
 
-def _pairs(data: Data) -> dict[str, tuple[int, ...]]:
-    return {key: PAIR.unpack_from(packed)[:3] for key, packed in data["pair"].items()}
+def _pairs(data: Data) -> dict[tuple[str, str], tuple[int, ...]]:
+    codec = STAGES["neighbours"].codecs["pair"]
+    return pairs_in({key: codec.decode(packed) for key, packed in data["pair"].items()})
 
 
 def _sums(data: Data) -> dict[str, int]:

@@ -38,6 +38,16 @@ def new_state(stage: Any, table: Any = DictTable) -> Any:
     return stage.state_type(**{name: table(codec) for name, codec in stage.codecs.items()})
 
 
+def pairs_in(table: Any) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """The truth of all pairs: sums by item and other item."""
+    found = {}
+    for key, segment in table.items():
+        length, _, rest = key.partition(":")
+        for other, sums in zip(segment.ids, segment.sums.tolist(), strict=False):
+            found[rest[: int(length)], other] = tuple(sums)
+    return found
+
+
 class PlainTable(dict):
     """A table without a codec, for speed."""
 

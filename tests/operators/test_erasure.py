@@ -5,10 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.admission import Admission
-from operators.neighbours import NeighboursSettings, rebuild
-from operators.packing import PAIR
+from operators.pairs import rebuild
 from tests.builders import erase, event, rated
-from tests.graph import Graph
+from tests.graph import Graph, pairs_in
 from tests.strategies import streams
 
 
@@ -21,9 +20,7 @@ def truth(graph: Graph) -> dict:
             for key, item in state["figures"].item.items()
         },
         "sums": {key: item.sum for key, item in state["neighbours"].item.items()},
-        "pairs": {
-            key: PAIR.unpack_from(pair)[:3] for key, pair in state["neighbours"].pair.items()
-        },
+        "pairs": pairs_in(state["neighbours"].pair),
         "seen": dict(state["admission"].seen.data),
         "touched": dict(state["admission"].touched.data),
         "users": {key: (user.items, user.segment) for key, user in state["admission"].user.items()
@@ -41,15 +38,13 @@ def truth(graph: Graph) -> dict:
 def caches(graph: Graph) -> dict:
     """The neighbour caches, rebuilt from the truth."""
     pairs: dict[str, list] = {}
-    for key, packed in graph.state["neighbours"].pair.items():
-        length, _, rest = key.partition(":")
-        owner, other = rest[: int(length)], rest[int(length) :]
-        pairs.setdefault(owner, []).append((other, PAIR.pack(*PAIR.unpack_from(packed)[:3], 1.0)))
-    sums = {key: item.sum for key, item in graph.state["neighbours"].item.items()}
-    return {
-        owner: list(rebuild(mine, sums[owner], NeighboursSettings()).rows.items())
-        for owner, mine in pairs.items()
+    for (owner, other), sums in pairs_in(graph.state["neighbours"].pair).items():
+        pairs.setdefault(owner, []).append((other, sums, 1.0))
+    totals = {key: item.sum for key, item in graph.state["neighbours"].item.items()}
+    built = {
+        owner: rebuild(mine, totals[owner], 100, (0.7, 100.0)) for owner, mine in pairs.items()
     }
+    return {owner: (cache.ids, cache.sums.tolist()) for owner, cache in built.items()}
 
 
 @given(streams(), st.integers(1, 7))

@@ -12,9 +12,7 @@ from operators.packing import (
     EPOCH_MS,
     FIGURES,
     HOUR_MS,
-    NEIGHBOUR,
     NEVER_LOG2,
-    PAIR,
     PULLED,
     category_code,
     codes_in,
@@ -34,12 +32,10 @@ from operators.packing import (
 def test_sizes_of_the_records():
     # key 8, three counts of 4, three floats of 4, six codes of 2
     assert FIGURES.itemsize == 8 + 12 + 12 + 12
-    assert PAIR.size == 16
-    assert NEIGHBOUR.itemsize == 16 + FIGURES.itemsize
     assert PULLED.itemsize == 8 + FIGURES.itemsize
 
 
-@pytest.mark.parametrize("dtype", [FIGURES, NEIGHBOUR, PULLED])
+@pytest.mark.parametrize("dtype", [FIGURES, PULLED])
 def test_all_fields_are_little_endian_and_without_gaps(dtype):
     place = 0
     for name in dtype.names:

@@ -1,0 +1,250 @@
+"""Compiled loops of the ranking: absorbing an answer, and scoring one user's candidates.
+
+See `accumulator` for what a candidate row is, `features` for the formulas, `kernels` for why.
+Columns of a matrix of features are in the order of `features.FEATURES`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from operators.kernels import NOWHERE, kernel, place_of
+
+MAIN, FAST, SHORT, SUPPORT, SEED, BEST, BEST_AT, EXPOSED = range(8)
+LIKES, USERS, LIKES_1D, LIKES_30D, FIRST_H = range(8, 13)
+FIRST_CODE, CODES_END = 26, 32
+"""Category codes among the 16-bit halves of a row's words."""
+
+SENT_FIGURES = 5
+"""Word of a `packing.PULLED` record where the figures from the likes on begin."""
+
+TASTE_CODES = 4096
+"""Codes are folded to twelve bits for the taste: its table then stays in the nearest cache, and an
+item passes for one of a user's 64 categories by accident in one of 64 cases."""
+
+C0, C1, SHORTEST, C0LOG, RANK, SUPPORTED, GENRE, SHOWN, IN_CF, CAT_LAST, SEEDED = range(11)
+POP, POP1D, POP30D, QUALITY, AGE = range(11, 16)
+
+
+@kernel
+def is_in(ordered: Any, key: Any) -> bool:
+    """Whether the sorted array holds the key."""
+    low, high = 0, len(ordered)
+    while low < high:
+        middle = (low + high) >> 1
+        if ordered[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low < len(ordered) and ordered[low] == key
+
+
+@kernel
+def absorb_rows(
+    rows: Any, keys: Any, sent: Any, seen: Any, own: Any,
+    grade: Any, slow: Any, fast: Any, event: Any, limit: int,
+    out: Any, out_keys: Any, origin: Any,
+) -> int:  # fmt: skip
+    """Fade the rows, add the neighbours sent, keep the `limit` largest by their main sum.
+
+    `rows`, shape (n, 16), are named by `keys`; `sent`, shape (m, 13), are `packing.PULLED` records
+    as words; `seen` are the sorted keys of what the user knows, `own` is that of the item just
+    touched, `grade` its strength / 10, `event` its number. `out` and `out_keys` have room for
+    n + m rows; `origin` says where each comes from: a place in `rows`, or n + a place in `sent`.
+
+    Returns:
+        Number of rows out.
+    """
+    count = 0
+    for place in range(len(rows)):
+        if keys[place] == own:
+            continue
+        out[count] = rows[place]
+        for column, decay in ((MAIN, slow), (FAST, fast), (SHORT, fast), (SUPPORT, slow),
+                              (BEST, slow)):  # fmt: skip
+            out[count, column] *= decay
+        out[count, SEED] = 0
+        out_keys[count], origin[count] = keys[place], place
+        count += 1
+    faded, halves = count, sent.view(np.uint32)
+    for number in range(len(sent)):
+        key = np.uint64(halves[number, 2]) | (np.uint64(halves[number, 3]) << np.uint64(32))
+        if key == own or is_in(seen, key):
+            continue
+        place = place_of(out_keys, faded, key)
+        if place == NOWHERE:
+            place = count
+            out[place] = 0
+            out_keys[place], origin[place] = key, len(rows) + number
+            count += 1
+        gain = grade * sent[number, 0]
+        out[place, MAIN] += gain
+        out[place, FAST] += gain
+        out[place, SHORT] += sent[number, 1]
+        out[place, SUPPORT] += 1
+        out[place, SEED] = sent[number, 0]
+        if gain >= out[place, BEST]:
+            out[place, BEST], out[place, BEST_AT] = gain, event
+        out[place, LIKES:] = sent[number, SENT_FIGURES:]
+    return _keep_largest(out, out_keys, origin, count, limit) if count > limit else count
+
+
+@kernel
+def _keep_largest(rows: Any, keys: Any, origin: Any, count: int, limit: int) -> int:
+    """Close ranks over all but the `limit` largest main sums; of equal ones the first stay."""
+    bound = np.partition(rows[:count, MAIN], count - limit)[count - limit]
+    equal = limit
+    for place in range(count):
+        if rows[place, MAIN] > bound:
+            equal -= 1
+    kept = 0
+    for place in range(count):
+        if rows[place, MAIN] < bound:
+            continue
+        if rows[place, MAIN] == bound:
+            if equal == 0:
+                continue
+            equal -= 1
+        rows[kept], keys[kept], origin[kept] = rows[place], keys[place], origin[place]
+        kept += 1
+    return kept
+
+
+@kernel
+def choose(
+    rows: Any, keys: Any, own: int, seen: Any, unavailable: Any, blocked: Any, chosen: Any
+) -> int:
+    """Places of the candidates that may be listed: the first `own` rows, then shared ones.
+
+    A shared row that the user knows or has among the own ones is left out, and all that is
+    unavailable or in a blocked category.
+    """
+    halves, count = rows.view(np.uint16), 0
+    for place in range(len(rows)):
+        key = keys[place]
+        if place >= own and (is_in(seen, key) or place_of(keys, own, key) != NOWHERE):
+            continue
+        if is_in(unavailable, key):
+            continue
+        barred = False
+        for code in blocked:
+            for half in range(FIRST_CODE, CODES_END):
+                barred |= halves[place, half] == code
+        if not barred:
+            chosen[count] = place
+            count += 1
+    return count
+
+
+@kernel
+def _largest(rows: Any, chosen: Any, column: int) -> float:
+    """Largest value of a column among the chosen rows, or 1 where none is above 0."""
+    top = 0.0
+    for place in chosen:
+        top = max(top, float(rows[place, column]))
+    return top if top > 0 else 1.0
+
+
+@kernel
+def _shares(rows: Any, chosen: Any, column: int, x: Any) -> None:
+    """sqrt(value / largest value) of a column."""
+    top = _largest(rows, chosen, column)
+    for number, place in enumerate(chosen):
+        x[number] = np.sqrt(rows[place, column] / top)
+
+
+@kernel
+def _taste(
+    halves: Any, chosen: Any, own: int, codes: Any, worth: Any, last: Any, genre: Any, same: Any
+) -> None:
+    """Twice the cosine of the user's taste and an item's categories; whether the last one is in."""
+    table = np.zeros(TASTE_CODES, np.float32)
+    length = max(1e-12, np.sqrt(float((worth * worth).sum())))
+    for number, code in enumerate(codes):
+        table[code % TASTE_CODES] = worth[number] / length
+    for number, place in enumerate(chosen):
+        total, named = 0.0, 0
+        for half in range(FIRST_CODE, CODES_END):
+            code = halves[place, half]
+            if code:
+                total += table[code % TASTE_CODES]
+                named += 1
+                if code == last:
+                    same[number] = 1.0
+        genre[number] = 2.0 * total / np.sqrt(float(max(1, named)))
+
+
+@kernel
+def _user_features(
+    rows: Any, chosen: Any, own: int, codes: Any, worth: Any, last: Any, outside: Any, wanted: Any,
+    x: Any,
+) -> None:  # fmt: skip
+    """The columns of the user; `outside` are c0log and rank of what no answer named."""
+    for feature, column in ((C0, MAIN), (C1, FAST), (SHORTEST, SHORT), (SEEDED, SEED)):
+        if wanted[feature]:
+            _shares(rows, chosen, column, x[:, feature])
+    if wanted[RANK]:
+        x[:, RANK] = outside[1]
+        order = np.argsort(-rows[chosen, MAIN], kind="mergesort")
+        for rank, number in enumerate(order):
+            if chosen[number] < own:
+                x[number, RANK] = -np.log2(1.0 + rank) / 4
+    if wanted[GENRE] or wanted[CAT_LAST]:
+        _taste(rows.view(np.uint16), chosen, own, codes, worth, last, x[:, GENRE], x[:, CAT_LAST])
+    _counted(rows, chosen, own, outside, wanted, x)
+
+
+@kernel
+def _counted(rows: Any, chosen: Any, own: int, outside: Any, wanted: Any, x: Any) -> None:
+    top = _largest(rows, chosen, MAIN)
+    for number, place in enumerate(chosen):
+        inside = place < own
+        x[number, IN_CF] = 1.0 if inside else 0.0
+        if wanted[C0LOG]:
+            small = np.log(max(1e-6, float(rows[place, MAIN])) / top) / 3
+            x[number, C0LOG] = small if inside else outside[0]
+        if wanted[SUPPORTED]:
+            x[number, SUPPORTED] = np.log1p(float(rows[place, SUPPORT]))
+        if wanted[SHOWN]:
+            x[number, SHOWN] = np.log1p(float(rows[place, EXPOSED]))
+
+
+@kernel
+def _item_features(rows: Any, chosen: Any, reference: Any, now_h: float, x: Any) -> None:
+    """The columns of the item; `reference`: most likes, best log2 of a day and of a month."""
+    for number, place in enumerate(chosen):
+        likes, users = float(rows[place, LIKES]), float(rows[place, USERS])
+        x[number, POP] = np.log((1 + likes) / (1 + max(reference[0], 0.0))) / 2
+        x[number, POP1D] = max(-12.0, rows[place, LIKES_1D] - reference[1]) / 4
+        x[number, POP30D] = max(-12.0, rows[place, LIKES_30D] - reference[2]) / 4
+        x[number, QUALITY] = 4 * ((likes + 2.5) / (users + 5.0) - 0.5)
+        x[number, AGE] = np.log1p(max(0.0, now_h - rows[place, FIRST_H])) / 4
+
+
+@kernel
+def features_of(
+    rows: Any, chosen: Any, own: int, codes: Any, worth: Any, last: Any, outside: Any,
+    reference: Any, now_h: float, wanted: Any,
+) -> Any:  # fmt: skip
+    """The sixteen features of the chosen candidates, shape (n, 16); unwanted ones may be 0."""
+    x = np.zeros((len(chosen), 16))
+    _user_features(rows, chosen, own, codes, worth, last, outside, wanted, x)
+    if wanted[POP:].any():
+        _item_features(rows, chosen, reference, now_h, x)
+    return x
+
+
+@kernel
+def best_of(x: Any, weights: Any, limit: int) -> tuple[Any, Any, Any]:
+    """Places, scores and item parts of the best candidates, best first; equal ones in order."""
+    count = len(x)
+    scores, parts = np.empty(count), np.empty(count)
+    for place in range(count):
+        user, item = 0.0, 0.0
+        for feature in range(POP):
+            user += weights[feature] * x[place, feature]
+        for feature in range(POP, 16):
+            item += weights[feature] * x[place, feature]
+        parts[place], scores[place] = item, item + user
+    best = np.argsort(-scores, kind="mergesort")[:limit]
+    return best, scores[best], parts[best]
