@@ -10,11 +10,12 @@ READY  := $(VENV)/.ready
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): requirements.lock deploy/installer.lock pyproject.toml
+$(READY): requirements.lock requirements-understand.lock deploy/installer.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Headwater needs Python 3.11: install it or set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r deploy/installer.lock
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements-understand.lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --editable .
 	@touch $@
 
@@ -39,8 +40,9 @@ format: $(READY) ## rewrite the sources in the project's format
 bench: $(READY)  ## throughput, freshness and cost on the real stack, as JSON
 	$(BIN)/headwater bench
 
-lock: $(READY)   ## renew requirements.lock from pyproject.toml
+lock: $(READY)   ## renew the two lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --extra evaluate --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra understand --constraints requirements.lock --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements-understand.lock
 
 clean:           ## stop the local stack and remove everything this file made
 	@[ ! -x $(BIN)/headwater ] || $(BIN)/headwater down --wipe
