@@ -191,12 +191,15 @@ def test_a_stack_with_other_vectors_than_its_table_is_refused(stack: Stack) -> N
 def test_the_newest_event_wins_whatever_the_order_of_writes(session: Any) -> None:
     insert = session.prepare(
         "INSERT INTO headwater.recommendations (tenant, user_id, surface, items, generation)"
-        " VALUES ('default', 'u1', 'home', ?, ?) USING TIMESTAMP ? AND TTL 60"
+        " VALUES ('newest', 'u1', 'home', ?, ?) USING TIMESTAMP ? AND TTL 60"
     )
     item = ("i1", 1.5, 0.5, "co_occurrence", "i0", "since you read i0", 0.25)
     session.execute(insert, ([item], 2, 2_000_000))
     session.execute(insert, ([], 1, 1_000_000))
-    row = session.execute("SELECT items, generation FROM headwater.recommendations").one()
+    row = session.execute(
+        "SELECT items, generation FROM headwater.recommendations"
+        " WHERE tenant = 'newest' AND user_id = 'u1'"
+    ).one()
     assert row.generation == 2
     assert tuple(row.items[0]) == item
 
