@@ -11,7 +11,7 @@ from msgspec import Struct
 from deploy.stack import StackSettings, load_settings
 from deploy.stack.settings import CONFIG_FILE, CONFIG_VARIABLE
 from jobs import settings as configuration
-from jobs.settings import Recommend
+from jobs.settings import Job, Recommend
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -24,7 +24,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """
 
     stack: StackSettings
-    settings: Recommend
+    settings: Job
     arguments: Sequence[str]
 
 
@@ -40,7 +40,7 @@ def settings_file(config: Path | None) -> Path | None:
 def plan(
     config: Path | None = None,
     overrides: Sequence[str] = (),
-    kind: type[Recommend] = Recommend,
+    kind: type[Job] = Recommend,
 ) -> Plan:
     """Join the stack's addresses, the file, and the overrides; what comes later wins.
 

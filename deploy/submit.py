@@ -16,6 +16,7 @@ from deploy.launching import Launcher, LaunchError
 from deploy.savepoints import LATEST, Savepoint, Savepoints
 from deploy.stack import Stack, load_settings
 from deploy.stack.reporting import Report, reporter
+from jobs.kinds import kind_of
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -49,7 +50,7 @@ def submit(job: str, options: Options) -> None:
         HeadwaterError: It cannot be started, or does not end well.
     """
     console, file = Console(), launching.job_file(job)
-    planned = plan(options.config, options.overrides)
+    planned = plan(options.config, options.overrides, kind_of(job))
     if options.wait and planned.settings.clock != "replay":
         msg = "--wait waits for the end of a job, and a live one has none: add --clock replay"
         raise HeadwaterError(msg)

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -87,18 +87,17 @@ class Cassandra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ttl_s: Positive = 2_592_000
 
 
-class Recommend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything about the job `recommend`.
+class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every job of stages has.
 
     Attributes:
         clock: `live` batches by processing time and never ends; `replay` batches by event time,
-            gives the same lists for the same input, and ends with the topics' end of now.
+            gives the same output for the same input, and ends with the topics' end of now.
         window_ms: Length of the micro-batches; None means 100 live and 1000 in a replay.
-        popular_ms: How often the shared lists are renewed; at least `window_ms`.
-        settle_ms: How often similar items and profiles are written, an item or user at most.
+        settle_ms: How often a stage is asked for what it holds back, such as similar items and
+            profiles, which are written once in this time at most.
         disorder_ms: In a replay, how far a partition may be out of order; what comes later still
             is a dead letter.
-        late_ms: Live, events older than this are counted as late (and used).
         buckets: Fixed number of key groups of the state, an upper bound of the parallelism.
         cache_entries: Small decoded values kept a table and bucket (and as many older ones); of
             the large ones, users with candidates and items with neighbours, a fiftieth.
@@ -110,10 +109,8 @@ class Recommend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     clock: Literal["live", "replay"] = "live"
     window_ms: Positive | None = None
-    popular_ms: Positive = 1000
     settle_ms: Positive = 10_000
     disorder_ms: Annotated[int, Meta(ge=0)] = 10_000
-    late_ms: Positive = 3_600_000
     buckets: Annotated[int, Meta(ge=1, le=720)] = 16
     cache_entries: Positive = 20_000
     journal_batches: Positive = 100
@@ -122,6 +119,23 @@ class Recommend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kafka: Kafka = field(default_factory=Kafka)
     cassandra: Cassandra = field(default_factory=Cassandra)
     border: Border = field(default_factory=Border)
+
+    @property
+    def batch_ms(self) -> int:
+        """Length of the micro-batches of this clock."""
+        return self.window_ms or (1000 if self.clock == "replay" else 100)
+
+
+class Recommend(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about the job `recommend`.
+
+    Attributes:
+        popular_ms: How often the shared lists are renewed; at least `window_ms`.
+        late_ms: Live, events older than this are counted as late (and used).
+    """
+
+    popular_ms: Positive = 1000
+    late_ms: Positive = 3_600_000
     strengths: Strengths = field(default_factory=Strengths)
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     figures: FiguresSettings = field(default_factory=FiguresSettings)
@@ -131,13 +145,11 @@ class Recommend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ranking: RankingSettings = field(default_factory=RankingSettings)
     weights: Weights = field(default_factory=Weights)
 
-    @property
-    def batch_ms(self) -> int:
-        """Length of the micro-batches of this clock."""
-        return self.window_ms or (1000 if self.clock == "replay" else 100)
+
+J = TypeVar("J", bound=Job)
 
 
-def load(kind: type[Recommend], path: Path | None, overrides: Sequence[str] = ()) -> Recommend:
+def load(kind: type[J], path: Path | None, overrides: Sequence[str] = ()) -> J:
     """Read a job's table of the file, then the overrides `key=value` or `table.key=value`.
 
     Raises:
@@ -154,7 +166,7 @@ def load(kind: type[Recommend], path: Path | None, overrides: Sequence[str] = ()
         raise SettingsError(msg) from error
 
 
-def effective(settings: Recommend) -> str:
+def effective(settings: Job) -> str:
     """The whole configuration as JSON, defaults included; secrets of the Kafka client hidden."""
     told = {
         name: "(hidden)" if SECRET.search(name) else value

@@ -13,7 +13,7 @@ from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.table import Schema, StreamTableEnvironment, Table
 
-from jobs.settings import Kafka, Recommend
+from jobs.settings import Job, Kafka
 from operators.flink.keyed import OUTPUT_TYPE, KeyedShell
 from operators.stage import Stage
 
@@ -37,9 +37,7 @@ DEAD_LETTER_COLUMNS = """
   `seen_at` BIGINT"""
 
 
-def table_environment(
-    env: StreamExecutionEnvironment, settings: Recommend
-) -> StreamTableEnvironment:
+def table_environment(env: StreamExecutionEnvironment, settings: Job) -> StreamTableEnvironment:
     """The Table API on an environment, with the job's name and parallelism.
 
     An event crosses some ten exchanges; Flink's default of holding a buffer for up to 100 ms at
@@ -50,7 +48,7 @@ def table_environment(
         env.set_parallelism(settings.parallelism)
     tables = StreamTableEnvironment.create(env)
     tables.get_config().set("table.local-time-zone", "UTC")
-    tables.get_config().set("pipeline.name", "headwater-recommend")
+    tables.get_config().set("pipeline.name", f"headwater-{type(settings).__name__.lower()}")
     return tables
 
 
@@ -69,7 +67,7 @@ def interval(span_ms: int) -> str:
     return f"INTERVAL '{days} {hour:02}:{minute:02}:{second:02}.{ms:03}' DAY(3) TO SECOND(3)"
 
 
-def time_column(settings: Recommend, undated: str) -> str:
+def time_column(settings: Job, undated: str) -> str:
     """The column `ts` that windows go by.
 
     In a replay it is the event time, read in the JVM inside the source so that each partition has
@@ -84,7 +82,7 @@ def time_column(settings: Recommend, undated: str) -> str:
     return f"`ts` AS TO_TIMESTAMP_LTZ({legal}, 3)"
 
 
-def kafka_sources(tables: StreamTableEnvironment, settings: Recommend) -> None:
+def kafka_sources(tables: StreamTableEnvironment, settings: Job) -> None:
     """Create the tables of the two topics.
 
     A catalogue comes in any order, so the items of a replay all count as on time: their watermark
@@ -103,7 +101,7 @@ def kafka_sources(tables: StreamTableEnvironment, settings: Recommend) -> None:
         )
 
 
-def _options(settings: Recommend, topic: str) -> str:
+def _options(settings: Job, topic: str) -> str:
     kafka = settings.kafka
     options = {
         "connector": "kafka",
@@ -134,7 +132,7 @@ def _sql_options(options: Mapping[str, str]) -> str:
     )
 
 
-def kafka_dead_letters(tables: StreamTableEnvironment, settings: Recommend) -> None:
+def kafka_dead_letters(tables: StreamTableEnvironment, settings: Job) -> None:
     """Create the table of the dead letters; the JSON format writes BYTES as base64."""
     options = {
         "connector": "kafka",
@@ -158,7 +156,7 @@ class Flow:
     far have sent to one name.
     """
 
-    def __init__(self, tables: StreamTableEnvironment, settings: Recommend, meaning: str) -> None:
+    def __init__(self, tables: StreamTableEnvironment, settings: Job, meaning: str) -> None:
         self._tables = tables
         self._settings = settings
         self._meaning = meaning

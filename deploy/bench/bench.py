@@ -52,7 +52,8 @@ class Bench:
         started = datetime.now(UTC)
         self.names = Names(started.strftime("%Y%m%d-%H%M%S"))
         self.plan = job.plan_of(stack, self.names, config, options.sets)
-        self.settings: Recommend = self.plan.settings
+        assert isinstance(self.plan.settings, Recommend)
+        self.settings = self.plan.settings
         self.cluster = Cluster(stack.flink_rest_url)
         self.cores = len(os.sched_getaffinity(0))
         self.job_id = ""

@@ -1,0 +1,13 @@
+"""Which settings belong to which job."""
+
+from collections.abc import Mapping
+
+from jobs.settings import Job, Recommend
+
+KINDS: Mapping[str, type[Job]] = {"recommend": Recommend}
+"""Settings by name of the job, which is also that of its table in the settings file."""
+
+
+def kind_of(job: str) -> type[Job]:
+    """Settings of a job that exists."""
+    return KINDS[job]
