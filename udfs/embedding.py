@@ -15,10 +15,10 @@ import numpy as np
 from msgspec import Struct, field
 from numpy.typing import NDArray
 
-from udfs.batching import plan
 from udfs.errors import ModelError
 from udfs.handler import Failure, Limits, Role, Space, Text, Vector
 from udfs.models import MINILM, Located, locate
+from udfs.running import run
 
 Device = Literal["auto", "cuda", "mps", "cpu"]
 Precision = Literal["auto", "float32", "float16", "int8"]
@@ -72,7 +72,12 @@ class Encoder:
     def space(self) -> Space:
         """Where its vectors live; known once it is loaded."""
         _, model = self._parts()
-        return Space(model=self._label(), map_version="0", dimensions=int(model.config.hidden_size))
+        return Space(
+            model=self._label(),
+            map_version="0",
+            dimensions=int(model.config.hidden_size),
+            precision="int8" if self._precision() == "int8" else "float32",
+        )
 
     def load(self) -> None:
         import torch
@@ -121,11 +126,9 @@ class Encoder:
 
     def _label(self) -> str:
         assert self._located is not None
-        marks = [self._located.name]
-        marks += ["int8"] if self._precision() == "int8" else []
-        marks += [f"cut{self.settings.max_tokens}"]
         prefixes = self._prefix("query") + self._prefix("passage")
-        return "+".join([*marks, *([prefixes.replace(" ", "")] if prefixes else [])])
+        marks = [self._located.name, f"cut{self.settings.max_tokens}", prefixes.replace(" ", "")]
+        return "+".join(mark for mark in marks if mark)
 
     def _parts(self) -> tuple[Any, Any]:
         if self._loaded is None:
@@ -138,11 +141,16 @@ class Encoder:
             return []
         tokenizer, model = self._parts()
         ids = self.token_ids(batch)
-        answers: list[Vector | Failure] = [Failure("before", "no tokens in it")] * len(batch)
-        filled = [at for at, one in enumerate(ids) if one]
-        for chosen in plan([len(ids[at]) for at in filled], self.limits):
-            self._run(model, tokenizer, ids, [filled[at] for at in chosen], answers)
-        return answers
+        self.tokens += sum(map(len, ids))
+
+        def call(chosen: Sequence[Sequence[int]]) -> list[Vector | None]:
+            return unit(pool(model, chosen, tokenizer.pad_token_id))
+
+        return run(ids, self.limits, call)
+
+    def lengths(self, batch: Sequence[Text]) -> list[int]:
+        """Tokens of each text, with its prefix and the model's special tokens."""
+        return [len(one) for one in self.token_ids(batch)] if batch else []
 
     def token_ids(self, batch: Sequence[Text]) -> list[list[int]]:
         """Token ids of each text with its prefix, cut, with the model's special tokens."""
@@ -152,32 +160,6 @@ class Encoder:
         texts = [self._prefix(one.role) + one.text for one in batch]
         encoded = tokenizer(texts, truncation=True, max_length=longest, padding=False)
         return list(encoded["input_ids"])
-
-    def _run(
-        self,
-        model: Any,
-        tokenizer: Any,
-        ids: list[list[int]],
-        chosen: list[int],
-        answers: list[Vector | Failure],
-    ) -> None:
-        """One call of the model; if it fails, two halves, down to the text that is to blame."""
-        try:
-            pooled = pool(model, [ids[at] for at in chosen], tokenizer.pad_token_id)
-        except Exception as error:  # whatever a model raises, the others go on
-            _release(error)
-            if len(chosen) > 1:
-                half = len(chosen) // 2
-                self._run(model, tokenizer, ids, chosen[:half], answers)
-                self._run(model, tokenizer, ids, chosen[half:], answers)
-                return
-            text = str(error).splitlines()[0] if str(error) else ""
-            reason = f"{type(error).__name__}: {text[:200]} ({len(ids[chosen[0]])} tokens)"
-            answers[chosen[0]] = Failure("in", reason)
-            return
-        self.tokens += sum(len(ids[at]) for at in chosen)
-        for at, vector in zip(chosen, unit(pooled), strict=True):
-            answers[at] = vector if vector is not None else Failure("after", "no finite vector")
 
 
 def pick_device(wanted: Device) -> str:
@@ -241,17 +223,24 @@ def _ready(model: Any, device: str, precision: str) -> Any:
         return quantise(model, {torch.nn.Linear}, torch.qint8)
 
 
+def rectangle(ids: Sequence[Sequence[int]], padding_id: int, device: Any) -> tuple[Any, Any]:
+    """Token ids and attention mask as int64 tensors of shape (texts, longest)."""
+    import torch
+
+    longest = max(map(len, ids))
+    table = np.full((len(ids), longest), padding_id, np.int64)
+    mask = np.zeros((len(ids), longest), np.int64)
+    for row, one in enumerate(ids):
+        table[row, : len(one)] = one
+        mask[row, : len(one)] = 1
+    return torch.from_numpy(table).to(device), torch.from_numpy(mask).to(device)
+
+
 def pool(model: Any, ids: Sequence[Sequence[int]], padding_id: int) -> NDArray[np.float32]:
     """Mean of the last hidden layer over each text's tokens: float32, (texts, hidden)."""
     import torch
 
-    longest = max(map(len, ids))
-    table = torch.full((len(ids), longest), padding_id, dtype=torch.long)
-    mask = torch.zeros((len(ids), longest), dtype=torch.long)
-    for row, one in enumerate(ids):
-        table[row, : len(one)] = torch.as_tensor(one)
-        mask[row, : len(one)] = 1
-    table, mask = table.to(model.device), mask.to(model.device)
+    table, mask = rectangle(ids, padding_id, model.device)
     with torch.inference_mode():
         hidden = model(input_ids=table, attention_mask=mask).last_hidden_state.float()
         weights = mask.unsqueeze(-1).float()
@@ -266,12 +255,3 @@ def unit(vectors: NDArray[np.float32]) -> list[Vector | None]:
         np.asarray(row / length, np.float32) if np.isfinite(length) and length > 0 else None
         for row, length in zip(vectors, lengths, strict=True)
     ]
-
-
-def _release(error: BaseException) -> None:
-    """Give a GPU's memory back before trying again with less."""
-    import torch
-
-    error.__traceback__ = None  # its frames hold the tensors
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

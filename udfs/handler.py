@@ -51,17 +51,21 @@ class Space(Struct, frozen=True, kw_only=True):
     """Where vectors live; those of two spaces are never compared.
 
     Attributes:
-        model: Name and fingerprint of the encoder, with what changes its numbers (int8, prefix).
+        model: Name and fingerprint of the encoder, with what changes its numbers (cut, prefixes).
         map_version: Of the linear map behind it; `0` is none.
         dimensions: Length of a vector.
+        precision: `int8` if the weights are cut to eight bits; float16 counts as float32. Vectors
+            of both precisions are not mixed, but what is trained on one may serve the other.
     """
 
     model: str
     map_version: str
     dimensions: int
+    precision: Literal["float32", "int8"] = "float32"
 
     def __str__(self) -> str:
-        return f"{self.model}/{self.map_version}"
+        mark = "+int8" if self.precision == "int8" else ""
+        return f"{self.model}{mark}/{self.map_version}"
 
 
 class Text(Struct, frozen=True, kw_only=True):

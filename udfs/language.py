@@ -16,16 +16,16 @@ UNKNOWN = "und"
 _SCRIPTS: Mapping[str, re.Pattern[str]] = {
     name: re.compile(f"[{letters}]+")
     for name, letters in {
-        "han": "㐀-䶿一-鿿豈-﫿",
-        "kana": "぀-ヿㇰ-ㇿ",
-        "hangul": "가-힯ᄀ-ᇿ",
-        "thai": "฀-๿",
-        "arabic": "؀-ۿ",
-        "hebrew": "֐-׿",
-        "greek": "Ͱ-Ͽ",
-        "devanagari": "ऀ-ॿ",
-        "cyrillic": "Ѐ-ӿ",
-        "latin": "A-Za-zÀ-ɏ",
+        "han": r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff",
+        "kana": r"\u3040-\u30ff\u31f0-\u31ff",
+        "hangul": r"\uac00-\ud7af\u1100-\u11ff",
+        "thai": r"\u0e00-\u0e7f",
+        "arabic": r"\u0600-\u06ff",
+        "hebrew": r"\u0590-\u05ff",
+        "greek": r"\u0370-\u03ff",
+        "devanagari": r"\u0900-\u097f",
+        "cyrillic": r"\u0400-\u04ff",
+        "latin": r"A-Za-z\u00c0-\u024f",
     }.items()
 }
 _LANGUAGES: Mapping[str, tuple[str, ...]] = {
@@ -45,7 +45,9 @@ _LANGUAGES: Mapping[str, tuple[str, ...]] = {
 }
 """Languages by script, the one that is meant when nothing else tells first."""
 
-_WORDLESS = {"han", "kana", "hangul", "thai"}
+_LETTERS_A_WORD = {"han": 1.5, "kana": 2.0, "hangul": 2.0, "thai": 4.0}
+"""Of scripts whose words are not set apart by spaces."""
+
 _ENOUGH_LETTERS = 24
 _SURE = 0.9
 
@@ -84,11 +86,12 @@ def detect(text: str, said: str = "") -> str:
 
 
 def _weigh(text: str) -> dict[str, float]:
-    """Words of each script; a word of a script without spaces is taken to be two letters long."""
+    """About how many words of each script are in a text."""
     weights: dict[str, float] = {}
     for name, letters in _SCRIPTS.items():
         runs = letters.findall(text)
-        weights[name] = sum(map(len, runs)) / 2 if name in _WORDLESS else len(runs)
+        a_word = _LETTERS_A_WORD.get(name)
+        weights[name] = sum(map(len, runs)) / a_word if a_word else len(runs)
     return weights
 
 

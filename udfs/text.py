@@ -99,11 +99,15 @@ def normalise(text: str) -> str:
     return _SPACE.sub(" ", plain).strip()
 
 
-def content_key(text: Text, space: Space) -> str:
+def content_key(text: Text, model: Space | str) -> str:
     """Under which the answer for a text is kept: the same text and model, the same key.
 
-    128 bits of BLAKE2b over model, map version, role, language and text, as hex.
+    Args:
+        text: As prepared, so that what looks the same is the same.
+        model: Of the handler that answers; its string holds the map version too.
+
+    Returns:
+        128 bits of BLAKE2b over model, role, language and text, as hex.
     """
-    parts = (space.model, space.map_version, text.role, text.language, text.text)
-    joined = "\x00".join(parts).encode()
+    joined = "\x00".join((str(model), text.role, text.language, text.text)).encode()
     return blake2b(joined, digest_size=16).hexdigest()
