@@ -93,7 +93,6 @@ LATE = "CURRENT_WATERMARK(`ts`) IS NOT NULL AND `ts` <= CURRENT_WATERMARK(`ts`)"
 def _stages(settings: Recommend, flow: Flow) -> None:
     batch_ms = settings.batch_ms
     popular_ms = max(batch_ms, settings.popular_ms)
-    rows_max = settings.ranking.candidates_max
     flow.stage(
         "admission", partial(Admission, settings.admission, settings.strengths),
         sends=("figures", "history", "ranking"), window_ms=batch_ms,
@@ -103,9 +102,8 @@ def _stages(settings: Recommend, flow: Flow) -> None:
         sends=("history", "popular", "ranking", "rows"), window_ms=batch_ms,
     )  # fmt: skip
     flow.stage(
-        "popular", partial(Popular, settings.popular, settings.weights, rows_max),
-        sends=("ranking", "rows"), window_ms=popular_ms,
-    )  # fmt: skip
+        "popular", partial(Popular, settings.popular), sends=("ranking",), window_ms=popular_ms
+    )
     flow.stage(
         "history", partial(History, settings.history), sends=("neighbours",), window_ms=batch_ms
     )
@@ -114,8 +112,9 @@ def _stages(settings: Recommend, flow: Flow) -> None:
         sends=("ranking", "rows"), window_ms=batch_ms,
     )  # fmt: skip
     flow.stage(
-        "ranking", partial(Ranking, settings.ranking, settings.weights), sends=("rows",),
-        window_ms=batch_ms,
+        "ranking",
+        partial(Ranking, settings.ranking, settings.weights, settings.cassandra.variant),
+        sends=("rows", "outcomes"), window_ms=batch_ms,
     )  # fmt: skip
 
 

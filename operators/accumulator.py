@@ -18,6 +18,7 @@ from operators.packing import (
     key_of,
     words,
 )
+from operators.served import PackedRow, StoredRow, pack_row, unpack_row
 from operators.stage import StructCodec, Table, pair_key
 
 Ids = NDArray[np.object_]
@@ -59,7 +60,7 @@ class RankedUser:
         rows: Candidates, shape (n, COLUMNS), see `COLUMNS`; `keys` and `ids` name them.
         seeds: (item, title) by event number, of the last events.
         taste: Worth of category codes.
-        shown: Keys of the first ten of the last list.
+        listed: The row as it is stored for readers.
         seen_count: Keys in the seen chunks; `seen` holds them sorted once they are needed.
         known: The same as a filter for readers, see `operators.seen`.
         digest: Of the last written list.
@@ -75,7 +76,7 @@ class RankedUser:
     taste: dict[int, float] = field(default_factory=dict)
     category: str = ""
     code: int = 0
-    shown: list[int] = field(default_factory=list)
+    listed: StoredRow = field(default_factory=StoredRow)
     counts: dict[str, int] = field(default_factory=dict)
     recent: list[str] = field(default_factory=list)
     personalise: bool = True
@@ -104,7 +105,7 @@ class _Stored(Struct, array_like=True):
     taste: dict[int, float]
     category: str
     code: int
-    shown: list[int]
+    listed: PackedRow
     counts: dict[str, int]
     recent: list[str]
     personalise: bool
@@ -120,7 +121,7 @@ class _Stored(Struct, array_like=True):
 class UserCodec:
     """`RankedUser` as MessagePack; seen keys have a table of their own."""
 
-    version = 1
+    version = 2
     weight = 50
     _inner: StructCodec[_Stored] = StructCodec(_Stored)
 
@@ -129,9 +130,10 @@ class UserCodec:
             _Stored(
                 value.events, value.erased_seq, value.rows.tobytes(),
                 value.keys.tobytes(), value.ids.tolist(), value.seeds,
-                value.taste, value.category, value.code, value.shown, value.counts, value.recent,
-                value.personalise, value.blocked, value.settings_ms, value.seen_count,
-                value.generation, value.digest, value.clock_us, bytes(value.known),
+                value.taste, value.category, value.code, pack_row(value.listed), value.counts,
+                value.recent, value.personalise, value.blocked, value.settings_ms,
+                value.seen_count, value.generation, value.digest, value.clock_us,
+                bytes(value.known),
             )
         )  # fmt: skip
 
@@ -141,6 +143,7 @@ class UserCodec:
         values["rows"] = np.frombuffer(stored.rows, "<f4").reshape(-1, COLUMNS).copy()
         values["keys"] = np.frombuffer(stored.keys, "<u8")
         values["ids"] = np.array(stored.ids, object)
+        values["listed"] = unpack_row(stored.listed)
         values["known"] = bytearray(stored.known)
         return RankedUser(**values)
 
@@ -222,9 +225,9 @@ def _start_event(
         del user.taste[min(user.taste, key=lambda code: (abs(user.taste[code]), code))]
 
 
-def note_exposure(user: RankedUser) -> None:
-    """The user liked something new: what stood in the list's first places was shown in vain."""
-    user.rows[:, EXPOSED] += contained(user.keys, np.array(sorted(user.shown), np.uint64))
+def note_exposure(user: RankedUser, shown: Keys) -> None:
+    """The user liked something new: what stood in the first places was shown in vain."""
+    user.rows[:, EXPOSED] += contained(user.keys, np.sort(shown))
 
 
 def remember(user: RankedUser, action: str, item: str | None) -> None:

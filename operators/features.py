@@ -104,7 +104,12 @@ def outside(rows_max: int) -> dict[str, float]:
     return {"c0log": math.log(0.001) / 3, "rank": -math.log2(1 + rows_max) / 4}
 
 
-def outside_part(weights: Weights, rows_max: int) -> float:
-    """User part of the score of such a candidate: what a reader adds to an item part."""
+def outside_part(values: Floats, rows_max: int) -> float:
+    """User part of the score of such a candidate: what a reader adds to an item part.
+
+    Args:
+        values: Weights by `FEATURES`.
+        rows_max: Candidate rows kept a user.
+    """
     known = outside(rows_max)
-    return sum(weights.values.get(name, 0.0) * value for name, value in known.items())
+    return sum(float(values[FEATURES.index(name)]) * value for name, value in known.items())

@@ -266,11 +266,58 @@ class ForgetRow(_Row, tag=25, frozen=True, gc=False):
     user: str
 
 
+class RowDue(_Row, tag=33, frozen=True, gc=False):
+    """A shared list has changed: whoever gets this writes its row, with the weights of now."""
+
+    time_ms: int
+    event_id: str
+    tenant: str
+    name: str
+
+
+class Outcome(_Message, tag=30, frozen=True, gc=False):
+    """An interaction against the list that was being served to its user just before.
+
+    Attributes:
+        first: The user had not touched the item before.
+        rank: Place of the item among all that could be served, from 1; None if it was not there.
+        source: Where the item came from, a name of `SOURCES`; None without a rank.
+        model: Made the list: name of the weights.
+        list_age_ms: Event time since the row was made, of the shared row for a user without one;
+            None where nothing was stored at all.
+        fallback: Whether it was not the user's own list.
+        user_events: Interactions with items of this user before.
+        item_users: Users of the item before; None of a refusal, which no counter has seen.
+        shown: Items of the first ten places.
+        shadows: Rank by the name of each shadow model.
+        gradient: Packed little-endian f8, by `features.FEATURES`; empty where none was learned.
+    """
+
+    tenant: str
+    user: str
+    item: str
+    action: str
+    strength: int
+    liked: bool
+    first: bool
+    rank: int | None
+    source: str | None
+    variant: str
+    model: str
+    list_age_ms: int | None
+    fallback: bool
+    user_events: int
+    item_users: int | None
+    shown: list[str]
+    shadows: dict[str, int | None] = {}
+    gradient: bytes = b""
+
+
 SOURCES = ("co_occurrence", "content", "trending", "fresh", "editorial")
 """Where a candidate can come from; the contract's names."""
 
 
 def order(message: Any) -> tuple[int, int, str]:
     """Sort key of a batch: shared lists and availability first, then by event time and id."""
-    shared = isinstance(message, PopularList | Availability)
+    shared = isinstance(message, PopularList | Availability | RowDue)
     return (0 if shared else 1, message.time_ms, message.event_id)

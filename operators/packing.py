@@ -87,6 +87,11 @@ def key_of(figures: bytes) -> int:
     return int.from_bytes(figures[:8], "little")
 
 
+def users_of(figures: bytes) -> int:
+    """Users in a packed record."""
+    return int(_RAW.unpack_from(figures, 16)[0])
+
+
 def codes_of(figures: bytes) -> list[int]:
     """Category codes in a packed record, without the empty places."""
     return [code for code in _CODES.unpack_from(figures, 32) if code]

@@ -3,28 +3,20 @@
 Of all time, of an hour, a day, a month, by category and by segment. One key a tenant; fed only
 with what leads a bucket of `figures`, so it sees a small part of the stream.
 
-Every change goes to the ranking, as candidates and as the measure of popularity, and to the table
-`trending`, from which a reader refreshes stored lists and serves users without one. The row `all`
-merges the four general lists by reciprocal rank (Cormack et al., SIGIR 2009).
+Every change goes to the ranking, as candidates and as the measure of popularity. There, where the
+weights are known, it becomes a row of the table `trending`, from which a reader refreshes stored
+lists and serves users without one. The list `all` merges the four general lists by reciprocal rank
+(Cormack et al., SIGIR 2009).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from msgspec import Struct
 
-from operators.features import (
-    ITEM_FEATURES,
-    Reference,
-    Weights,
-    item_features,
-    outside_part,
-)
 from operators.figures import ALL_TIME, WINDOW_NAMES, list_scores
-from operators.messages import Leader, PopularList, TrendingRow, order
-from operators.packing import FIGURES, POPULARITY, words
+from operators.messages import Leader, PopularList, RowDue, order
 from operators.stage import (
     BROADCAST,
     Codec,
@@ -36,17 +28,10 @@ from operators.stage import (
     settle_nothing,
     tick,
 )
+from operators.trending import ALL
 
 GENERAL = (ALL_TIME, *WINDOW_NAMES)
-ALL = "all"
 RANK_OFFSET = 60
-REASONS = {
-    ALL: "Popular right now",
-    ALL_TIME: "One of the most popular of all time",
-    "1h": "Popular in the last hour",
-    "1d": "Popular today",
-    "30d": "Popular this month",
-}
 
 
 class PopularSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,10 +68,8 @@ class Popular:
     settle = staticmethod(settle_nothing)
     order = staticmethod(order)
 
-    def __init__(self, settings: PopularSettings, weights: Weights, rows_max: int) -> None:
+    def __init__(self, settings: PopularSettings) -> None:
         self._settings = settings
-        self._item_weights = weights.of(ITEM_FEATURES)
-        self._outside = outside_part(weights, rows_max)
 
     def apply(self, state: PopularState, batch: Sequence[Leader]) -> list[Out]:
         changed: dict[tuple[str, str], Leader] = {}
@@ -98,7 +81,8 @@ class Popular:
             outs += self._publish(state, tenant, name, leader.time_ms)
         newest = {tenant: leader.time_ms for (tenant, name), leader in changed.items()
                   if name in GENERAL}  # fmt: skip
-        outs += [self._publish_all(state, tenant, time_ms) for tenant, time_ms in newest.items()]
+        for tenant, time_ms in newest.items():
+            outs += self._publish_all(state, tenant, time_ms)
         return outs
 
     def _place(self, state: PopularState, leader: Leader) -> list[str]:
@@ -147,62 +131,32 @@ class Popular:
         return _known(state, tenant, best)
 
     def _publish(self, state: PopularState, tenant: str, name: str, time_ms: int) -> list[Out]:
-        leaders = self._leaders(state, tenant, name)
-        ids = [leader.item for leader in leaders]
-        packed = b"".join(leader.figures for leader in leaders)
-        shared = PopularList(time_ms, "", tenant, name, ids, packed)
-        row = self._trending(state, tenant, name, leaders, time_ms)
-        return [Out("ranking", BROADCAST, shared), Out("rows", scoped(tenant, name), row)]
+        return _said(state, tenant, name, self._leaders(state, tenant, name), time_ms)
 
-    def _publish_all(self, state: PopularState, tenant: str, time_ms: int) -> Out:
+    def _publish_all(self, state: PopularState, tenant: str, time_ms: int) -> list[Out]:
         merged: dict[str, float] = {}
         for name in GENERAL:
             for place, leader in enumerate(self._leaders(state, tenant, name)):
                 merged[leader.item] = merged.get(leader.item, 0.0) + 1 / (RANK_OFFSET + place)
         best = sorted(merged, key=lambda item: (-merged[item], item))
-        leaders = _known(state, tenant, best)
-        row = self._trending(state, tenant, ALL, leaders, time_ms)
-        return Out("rows", scoped(tenant, ALL), row)
+        return _said(state, tenant, ALL, _known(state, tenant, best), time_ms)
 
-    def _trending(
-        self,
-        state: PopularState,
-        tenant: str,
-        name: str,
-        leaders: Sequence[Leader],
-        time_ms: int,
-    ) -> TrendingRow:
-        packed = b"".join(leader.figures for leader in leaders)
-        popularity = words(packed, FIGURES)[:, POPULARITY].astype(np.float64)
-        now_ms = np.array(time_ms, np.float64)
-        columns = item_features(popularity, self._reference(state, tenant), now_ms)
-        parts = columns @ self._item_weights
-        key = pair_key(tenant, name)
-        written_us = tick(state.clock_us.get(key) or 0, time_ms)
-        state.clock_us.put(key, written_us)
-        return TrendingRow(
-            written_us, tenant, name, [leader.item for leader in leaders],
-            (parts + self._outside).astype("<f4").tobytes(), parts.astype("<f4").tobytes(),
-            _reason(name),
-        )  # fmt: skip
 
-    def _reference(self, state: PopularState, tenant: str) -> Reference:
-        best = {name: next(iter(self._members(state, tenant, name).values()), None)
-                for name in GENERAL}  # fmt: skip
-        return Reference(
-            int(best[ALL_TIME] or 0),
-            best["1d"] if best["1d"] is not None else Reference().likes_1d,
-            best["30d"] if best["30d"] is not None else Reference().likes_30d,
-        )
+def _said(
+    state: PopularState, tenant: str, name: str, leaders: Sequence[Leader], time_ms: int
+) -> list[Out]:
+    """The list for all buckets of the ranking, and word to one of them to write its row."""
+    key = pair_key(tenant, name)
+    written_us = tick(state.clock_us.get(key) or 0, time_ms)
+    state.clock_us.put(key, written_us)
+    ids = [leader.item for leader in leaders]
+    shared = PopularList(
+        time_ms, "", tenant, name, ids, b"".join(leader.figures for leader in leaders)
+    )
+    due = RowDue(written_us, time_ms, "", tenant, name)
+    return [Out("ranking", BROADCAST, shared), Out("ranking", scoped(tenant, name), due)]
 
 
 def _known(state: PopularState, tenant: str, items: Iterable[str]) -> list[Leader]:
     leaders = (state.item.get(scoped(tenant, item)) for item in items)
     return [leader for leader in leaders if leader is not None]
-
-
-def _reason(name: str) -> str:
-    kind, _, value = name.partition(":")
-    if kind == "category":
-        return f"Popular in {value}"
-    return f"Popular in your region ({value})" if kind == "segment" else REASONS[name]

@@ -14,11 +14,9 @@ import numpy as np
 from operators import features
 from operators.accumulator import AccumulatorSettings, RankedUser
 from operators.candidates import BEST_AT, best_of, choose, features_of
-from operators.features import FEATURES, Floats, Reference, Weights
+from operators.features import Floats, Reference
 from operators.packing import EPOCH_MS, HOUR_MS, Keys
 from operators.shelves import Shelf
-
-SHOWN = 10
 
 
 class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
@@ -49,11 +47,13 @@ class Scored:
     """The best candidates of one user, best first; arrays of shape (k,).
 
     Attributes:
+        keys: Of the items, unsigned.
         inside: Whether a neighbour answer named the item (else a shared list did).
         seeds: Number of the user's event that says most for it, 0 for none.
     """
 
     ids: list[str]
+    keys: Keys
     scores: Floats
     item_scores: Floats
     inside: list[bool]
@@ -70,8 +70,14 @@ class Scored:
         return blake2b(b"\x00".join(parts), digest_size=8).digest()
 
 
-def score(one: Candidates, weights: Weights, settings: RankingSettings) -> Scored:
-    """Score the candidates of a user and keep the best `list_max`; notes what will be shown."""
+def score(one: Candidates, values: Floats, settings: RankingSettings) -> Scored:
+    """Score the candidates of a user and keep the best `list_max`.
+
+    Args:
+        one: The candidates.
+        values: Weights by `features.FEATURES`.
+        settings: Of the stage.
+    """
     user, own = one.user, len(one.user.keys)
     rows, keys = one.shelf.rows, one.shelf.keys
     if own:
@@ -79,7 +85,6 @@ def score(one: Candidates, weights: Weights, settings: RankingSettings) -> Score
     chosen = np.empty(len(rows), np.int64)
     blocked = np.array(user.blocked, np.uint16)
     chosen = chosen[: choose(rows, keys, own, one.seen, one.unavailable, blocked, chosen)]
-    values = weights.of(FEATURES)
     x = features_of(
         rows, chosen, own, np.array(list(user.taste), np.int64),
         np.array(list(user.taste.values()), np.float32), user.code, outside(settings),
@@ -87,10 +92,9 @@ def score(one: Candidates, weights: Weights, settings: RankingSettings) -> Score
     )  # fmt: skip
     best, scores, parts = best_of(x, values, settings.list_max)
     places = chosen[best].tolist()
-    user.shown = keys[places[:SHOWN]].tolist()
     return Scored(
         [user.ids[place] if place < own else one.shelf.ids[place - own] for place in places],
-        scores, parts, [place < own for place in places],
+        keys[places], scores, parts, [place < own for place in places],
         rows[places, BEST_AT].astype(np.int64).tolist(),
     )  # fmt: skip
 

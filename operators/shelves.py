@@ -46,6 +46,10 @@ class Shelves:
             made = self._made[tenant, category] = lists, make_shelf(lists), make_reference(lists)
         return made[1], made[2]
 
+    def reference(self, shared: Table[PopularList], tenant: str) -> Reference:
+        """What the popularity of a tenant's items is measured against."""
+        return self.of(shared, tenant, "")[1]
+
 
 def make_shelf(lists: Sequence[PopularList]) -> Shelf:
     """Join shared lists; an item keeps its first place."""

@@ -23,7 +23,7 @@ from operators.features import FEATURES, Weights
 from operators.figures import FiguresSettings
 from operators.history import HistorySettings
 from operators.listing import deleted, listed
-from operators.messages import Availability, Counted, Learn, PairSeen, PopularList, Pulled
+from operators.messages import Availability, Counted, Learn, PairSeen, PopularList, Pulled, RowDue
 from operators.neighbours import NeighboursSettings
 from operators.packing import item_key
 from operators.popular import PopularSettings
@@ -373,7 +373,7 @@ def answers_go_where_their_owner_lives(call: Call) -> None:
             assert isinstance(out.message, STAGES[out.to].inputs)
             assert out.key == owner(out.to, out.message)
         else:
-            assert out.to in {"rows", "count"}
+            assert out.to in {"rows", "outcomes", "count"}
 
 
 def owner(stage: str, message: Any) -> str:
@@ -384,6 +384,8 @@ def owner(stage: str, message: Any) -> str:
     who = who.signal if isinstance(who, Counted) else who
     if stage == "popular":
         return who.tenant
+    if isinstance(message, RowDue):
+        return scoped(message.tenant, message.name)
     return scoped(who.tenant, who.item if stage in ("figures", "neighbours") else who.user)
 
 
@@ -418,7 +420,8 @@ def strangers() -> dict[str, list[Any]]:
         "ranking": [forget("nobody", 1000, 1), noted("nobody", "nothing", 1000),
                     user_changed("nobody", 1000, 1), pulled(nobody),
                     Availability(1, "", "default", "nothing", item_key("nothing"), True),
-                    PopularList(1, "", "default", "all_time", [], b"")],
+                    PopularList(1, "", "default", "all_time", [], b""),
+                    RowDue(1000, 1, "", "default", "all")],
     }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def stages(weights: Weights | None = None, **settings: Any) -> list[Any]:
             settings.get("admission", AdmissionSettings()), settings.get("strengths", Strengths())
         ),
         Figures(settings.get("figures", FiguresSettings())),
-        Popular(settings.get("popular", PopularSettings()), weights, ranking.candidates_max),
+        Popular(settings.get("popular", PopularSettings())),
         History(settings.get("history", HistorySettings())),
         Neighbours(settings.get("neighbours", NeighboursSettings())),
         Ranking(ranking, weights),

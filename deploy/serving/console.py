@@ -15,7 +15,7 @@ from deploy.connections import plan
 from deploy.serving import erasure, tables, view
 from deploy.serving.store import Store, opened
 from deploy.serving.view import ShownList
-from operators.popular import ALL
+from operators.trending import ALL
 
 WATCH_EVERY_S = 0.25
 

@@ -22,6 +22,9 @@ from operators.stage import BROADCAST, COUNT, Out, Stage, StructCodec, bucket_of
 PIECE_MESSAGES_MAX = 20_000
 """Messages in one row: an erasure of a heavy user must not become one row of many megabytes."""
 
+SINKS = frozenset({"rows", "outcomes"})
+"""Channels that leave the graph: no bucket awaits them."""
+
 OUTPUT_TYPE = Types.ROW_NAMED(
     ["channel", "bucket", "payload"], [Types.STRING(), Types.INT(), Types.STRING()]
 )
@@ -142,7 +145,7 @@ class KeyedShell(KeyedProcessFunction):
         for channel, key, message in outs:
             if channel == COUNT:
                 self._metrics.count(key, message)
-            elif channel == "rows":
+            elif channel in SINKS:
                 groups[channel, bucket].append(message)
             elif key == BROADCAST:
                 for target in range(self._buckets):

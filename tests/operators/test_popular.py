@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from operators.features import Weights
-from operators.messages import Leader, PopularList, TrendingRow
+from operators.messages import Leader, RowDue, TrendingRow
 from operators.packing import EPOCH_MS, FIGURES
 from operators.popular import Popular, PopularSettings
-from operators.stage import BROADCAST, Out
-from tests.driven import Driven, figures, new_id
+from operators.ranking import Ranking
+from operators.scoring import RankingSettings
+from operators.stage import BROADCAST, Out, scoped
+from tests.driven import Driven, figures, new_id, sent
 
 HOUR_MS = 3_600_000
 ROWS_MAX = 200
 
 
-def popular(values: dict[str, float] | None = None, **settings) -> Driven:
-    weights = Weights(values={"pop": 1.0} if values is None else values)
-    return Driven(Popular(PopularSettings(**settings), weights, ROWS_MAX))
+def popular(**settings) -> Driven:
+    return Driven(Popular(PopularSettings(**settings)))
 
 
 def leader(item: str, likes: int, at_ms: int = 1000, **fields) -> Leader:
@@ -36,19 +37,20 @@ def gone(item: str) -> Leader:
     return leader(item, 0, listed=False)
 
 
-def rows(outs: list[Out]) -> dict[str, TrendingRow]:
-    return {one.message.segment: one.message for one in outs if one.to == "rows"}
+def rows(outs: list[Out], values: dict[str, float] | None = None) -> dict[str, TrendingRow]:
+    """What the ranking writes for these lists."""
+    weights = Weights(values={"pop": 1.0} if values is None else values)
+    ranking = Driven(Ranking(RankingSettings(), weights))
+    return {row.segment: row for row in sent(ranking.send(*sent(outs, "ranking")), "rows")}
 
 
 def ids(outs: list[Out]) -> dict[str, list[str]]:
-    """Published items by list; the broadcast and the row of a list are the same."""
-    written = {name: row.ids for name, row in rows(outs).items()}
-    for out in outs:
-        if out.to == "ranking":
-            assert out.key == BROADCAST
-            assert isinstance(out.message, PopularList)
-            assert out.message.ids == written[out.message.name]
-    return written
+    """Published items by list; for each, one bucket of the ranking is told to write its row."""
+    lists = {out.message.name: out.message.ids for out in outs if out.key == BROADCAST}
+    due = [out for out in outs if isinstance(out.message, RowDue)]
+    assert sorted(out.message.name for out in due) == sorted(lists)
+    assert all(out.key == scoped(out.message.tenant, out.message.name) for out in due)
+    return lists
 
 
 GENERAL = {"all_time", "1h", "1d", "30d"}
@@ -57,9 +59,9 @@ GENERAL = {"all_time", "1h", "1d", "30d"}
 def test_a_leader_is_published_in_every_list_it_belongs_to():
     outs = popular().send(leader("a", 3, categories=["war"], segments={"NZ": 2.0}))
     names = GENERAL | {"category:war", "segment:NZ"}
-    assert {out.message.name for out in outs if out.to == "ranking"} == names
     assert ids(outs) == {name: ["a"] for name in names | {"all"}}
-    assert [out.key for out in outs if out.to == "rows"][:1] == ["default\x1fall_time"]
+    written = rows(outs)
+    assert {name: row.ids for name, row in written.items()} == ids(outs)
 
 
 def test_each_list_goes_by_its_own_score():
@@ -84,7 +86,7 @@ def test_ties_go_by_item_id():
 def test_a_list_carries_the_figures_of_its_items_in_its_order():
     stage = popular()
     outs = stage.send(leader("a", 1), leader("b", 2))
-    shared = next(o.message for o in outs if o.to == "ranking" and o.message.name == "all_time")
+    shared = next(o.message for o in outs if o.key == BROADCAST and o.message.name == "all_time")
     assert np.frombuffer(shared.rows, FIGURES)["likes"].tolist() == [2, 1]
     assert (shared.tenant, shared.ids) == ("default", ["b", "a"])
 
@@ -201,20 +203,20 @@ def scores(row: TrendingRow) -> tuple[list[float], list[float]]:
 def test_the_item_part_is_measured_against_the_best_of_each_list():
     at_ms = EPOCH_MS + 9 * HOUR_MS
     values = {"pop": 1.0, "pop1d": 10.0, "pop30d": 100.0, "quality": 1000.0, "age": 10_000.0}
-    outs = popular(values).send(
+    outs = popular().send(
         leader("a", 7, at_ms=at_ms, log2s=(0.0, 2.0, 1.0)),
         leader("b", 3, at_ms=at_ms, log2s=(0.0, 1.0, 3.0)),
     )
     age = 10_000 * math.log(10) / 4
     a = 0 + 0 + 100 * (1 - 3) / 4 + 1000 * 4 * (9.5 / 12 - 0.5) + age
     b = math.log(4 / 8) / 2 + 10 * (1 - 2) / 4 + 0 + 1000 * 4 * (5.5 / 8 - 0.5) + age
-    _, parts = scores(rows(outs)["all_time"])
+    _, parts = scores(rows(outs, values)["all_time"])
     assert parts == pytest.approx([a, b], rel=1e-6)
 
 
 def test_the_score_of_a_shared_item_adds_what_an_unnamed_candidate_gets():
     values = {"pop": 2.0, "c0log": 3.0, "rank": 5.0, "c0": 4.0, "in_cf": 7.0}
-    whole, parts = scores(rows(popular(values).send(leader("a", 1)))["all_time"])
+    whole, parts = scores(rows(popular().send(leader("a", 1)), values)["all_time"])
     outside = 3 * math.log(0.001) / 3 - 5 * math.log2(1 + ROWS_MAX) / 4
     assert whole[0] - parts[0] == pytest.approx(outside, rel=1e-6)
 
@@ -231,15 +233,13 @@ def test_a_row_is_always_later_than_the_one_before_it():
 
 def test_a_batch_gives_one_row_a_list():
     outs = popular().send(*(leader(f"i{n}", n + 1, at_ms=n) for n in range(10)))
-    assert sum(out.to == "rows" for out in outs) == len(GENERAL) + 1
+    assert len(ids(outs)) == len(sent(outs, "ranking")) / 2 == len(GENERAL) + 1
 
 
 def test_tenants_have_lists_of_their_own():
     stage = popular()
     outs = stage.send(leader("a", 9), leader("a", 1, tenant="shop"), leader("b", 2, tenant="shop"))
-    found = {(o.message.tenant, o.message.name): o.message.ids for o in outs if o.to == "ranking"}
-    assert found["default", "all_time"] == ["a"]
+    found = {(o.message.tenant, o.message.name): o.message.ids for o in outs if o.key == BROADCAST}
+    assert found["default", "all_time"] == found["default", "all"] == ["a"]
     assert found["shop", "all_time"] == ["b", "a"]
-    whole = {out.key: out.message.ids for out in outs if out.to == "rows"}
-    assert whole["default\x1fall"] == ["a"]
-    assert set(whole["shop\x1fall"]) == {"a", "b"}
+    assert set(found["shop", "all"]) == {"a", "b"}

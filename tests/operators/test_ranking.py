@@ -31,7 +31,8 @@ def ranking(table=DictTable) -> Ranked:
 def test_a_row_goes_to_its_user_with_scores_sources_and_seeds():
     stage = ranking()
     stage.send(popular_list("all_time", ("p", figures("p"))))
-    (out,) = stage.touch("u", "x", near("a", 0.4), near("b", 0.1), at_ms=7)
+    outs = stage.touch("u", "x", near("a", 0.4), near("b", 0.1), at_ms=7)
+    (out,) = (out for out in outs if out.to == "rows")
     assert (out.to, out.key) == ("rows", "default\x1fu")
     row = out.message
     assert isinstance(row, ListRow)
@@ -55,9 +56,9 @@ def test_a_list_without_neighbours_says_why_and_holds_what_is_popular():
 def test_a_list_that_does_not_change_is_not_written_again():
     stage = ranking()
     stage.touch("u", "x", near("a", 0.4))
-    assert stage.touch("u", "x") == []
+    assert sent(stage.touch("u", "x"), "rows") == []
     assert stage.send(noted("u", "", 1001, "search", stage.seq("u"))) == []
-    assert len(stage.touch("u", "x", near("b", 0.1))) == 1
+    assert len(sent(stage.touch("u", "x", near("b", 0.1)), "rows")) == 1
     assert stage.lists["u"].generation == 2
 
 
@@ -72,9 +73,9 @@ def test_a_stored_row_knows_the_last_item_of_its_user():
 def test_many_events_of_a_user_in_one_batch_give_one_row():
     stage = ranking()
     batch = [stage.answer("u", f"x{n}", near("a", 0.1), at_ms=100 + n) for n in range(5)]
-    (out,) = stage.send(*batch)
-    assert out.message.written_us == 104_000
-    assert out.message.generation == 1
+    (row,) = sent(stage.send(*batch), "rows")
+    assert row.written_us == 104_000
+    assert row.generation == 1
 
 
 def test_a_row_is_always_later_than_the_one_before_it():
@@ -115,7 +116,7 @@ def test_who_switches_personalisation_off_has_an_empty_row_until_it_is_on_again(
     row = stage.lists["u"]
     assert (row.ids, row.scores, row.sources, row.seed_items, row.known) == ([], b"", b"", [], b"")
     assert (row.generation, row.fallback) == (2, "this user has switched personalisation off")
-    assert stage.touch("u", "y", near("b", 0.1), at_ms=2500) == []
+    assert sent(stage.touch("u", "y", near("b", 0.1), at_ms=2500), "rows") == []
     stage.send(user_changed("u", 3000, stage.seq("u")))
     row = stage.lists["u"]
     assert (row.ids, row.fallback, row.generation) == (["a", "b"], "", 3)
@@ -241,5 +242,7 @@ def test_users_of_two_tenants_share_nothing():
     stage = ranking()
     stage.send(popular_list("all_time", ("p", figures("p"))))
     one = counted(signal("u", "x", tenant="shop"))
-    (out,) = stage.send(Pulled(one.time_ms, one.event_id, one, [], b""))
-    assert (out.key, out.message.ids) == ("shop\x1fu", [])
+    outs = stage.send(Pulled(one.time_ms, one.event_id, one, [], b""))
+    assert {out.key for out in outs if out.to in ("rows", "outcomes")} == {"shop\x1fu"}
+    assert [row.ids for row in sent(outs, "rows")] == [[]]
+    assert [outcome.shown for outcome in sent(outs, "outcomes")] == [[]]

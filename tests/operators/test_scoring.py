@@ -94,7 +94,7 @@ def test_a_score_is_the_weighted_sum_of_all_features():
         assert stage.scores("u")[item] == pytest.approx(score, abs=1e-4)
         assert stage.item_scores("u")[item] == pytest.approx(part, abs=1e-4)
     # what a reader adds to the item part of an item the neighbours did not name
-    constants = outside_part(Weights(values=values), ROWS_MAX)
+    constants = outside_part(Weights(values=values).of(FEATURES), ROWS_MAX)
     by_taste = values["genre"] * EXPECTED["genre"][2] + values["cat_last"]
     assert stage.scores("u")["p"] - stage.item_scores("u")["p"] - by_taste == pytest.approx(
         constants, abs=1e-4
