@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes, and what keeps the generated one of them current."""
