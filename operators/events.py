@@ -194,11 +194,15 @@ class Item(_Record, frozen=True, kw_only=True):
         _check_ids(self, "item_id", "tenant")
 
 
+REJECTION_KINDS = ("size", "json", "contract", "future", "empty")
+"""Why records are refused, one word each, for counters."""
+
+
 class Rejected(Struct, frozen=True):
     """A record that does not keep the contract.
 
     Attributes:
-        kind: One word for a counter: `size`, `json`, `contract`, `future` or `empty`.
+        kind: One of `REJECTION_KINDS`.
         reason: A sentence: where, what was got, what is legal.
     """
 

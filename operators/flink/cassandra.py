@@ -17,10 +17,13 @@ from pyflink.table.udf import ScalarFunction, udf
 from tenacity import Retrying, stop_after_attempt, wait_exponential_jitter
 
 from operators.flink.keyed import unpack
-from operators.flink.metrics import LatencyCounters
+from operators.flink.metrics import Coverage, CpuCounter, LatencyCounters
 from operators.flink.parsing import wall_clock_ms
 from operators.messages import ListRow
 from operators.rows import STATEMENTS, Row, RowSettings, Write, writes_of
+
+SHOWN = 10
+"""Places of a list that count as shown, for coverage."""
 
 
 class SinkSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,7 +212,11 @@ class WriteRows(ScalarFunction):
         self._rows = group.counter("rows")
         self._lists = group.counter("lists")
         self._retries = group.counter("retries")
+        self._fallbacks = group.counter("fallbacks")
         self._freshness = LatencyCounters(group, "freshness_ms")
+        self._cpu = CpuCounter(group)
+        self._coverage = Coverage()
+        group.gauge("listed_items", self._coverage.items)
         self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[Row])
         session = connect(self._settings)
         self._writer = Writer(self._settings, CassandraExecutor(session, self._settings))
@@ -225,8 +232,11 @@ class WriteRows(ScalarFunction):
         now_ms = wall_clock_ms()
         lists = [row for row in rows if isinstance(row, ListRow)]
         self._lists.inc(len(lists))
+        self._fallbacks.inc(sum(bool(row.fallback) for row in lists))
         for row in lists:
             self._freshness.observe(now_ms - row.written_us // 1000)
+            self._coverage.see(row.ids[:SHOWN], now_ms // 1000)
+        self._cpu.charge()
         return pd.Series([True] * len(payloads))
 
 

@@ -120,6 +120,7 @@ class KeyedShell(KeyedProcessFunction):
             self._journal.empty(bucket)
         rows = self._rows(bucket, outs)
         self._metrics.batch(messages, time.perf_counter_ns() - started_ns)
+        self._metrics.caches(self._tables.values())
         return rows
 
     def _apply(self, payload: str) -> tuple[int, list[Out]]:

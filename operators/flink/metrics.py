@@ -4,19 +4,36 @@ Counters only: Flink's Python distributions reach Prometheus as a constant 0.0, 
 built here from one counter a bucket.
 """
 
-from typing import Any
+import math
+import threading
+import time
+from collections.abc import Collection, Iterable
+from typing import Any, Protocol
+from zlib import crc32
+
+import numpy as np
 
 LATENCY_BOUNDS_MS = (50, 100, 200, 300, 500, 750, 1000, 2000, 5000, 10_000, 60_000)
 
 
+class Cached(Protocol):
+    """What a table with a cache counts; see `operators.flink.state.FlinkTable`."""
+
+    reads: int
+    misses: int
+    evictions: int
+
+
 class StageMetrics:
-    """Counters of one stage: `batches`, `messages`, `busy_us`, and what the stage counts itself."""
+    """Counters of one stage: its batches, its caches, and what the stage counts itself."""
 
     def __init__(self, context: Any, stage: str) -> None:
         self._group = context.get_metrics_group().add_group("stage", stage)
         self._batches = self._group.counter("batches")
         self._messages = self._group.counter("messages")
         self._busy_us = self._group.counter("busy_us")
+        self._caches = [self._group.counter(name) for name in ("reads", "misses", "evictions")]
+        self._cached = [0, 0, 0]
         self._counts: dict[str, Any] = {}
 
     def batch(self, messages: int, busy_ns: int) -> None:
@@ -24,6 +41,17 @@ class StageMetrics:
         self._batches.inc()
         self._messages.inc(messages)
         self._busy_us.inc(busy_ns // 1000)
+
+    def caches(self, tables: Collection[Cached]) -> None:
+        """What the tables of the stage have counted since they were made."""
+        now = [
+            sum(table.reads for table in tables),
+            sum(table.misses for table in tables),
+            sum(table.evictions for table in tables),
+        ]
+        for counter, total, before in zip(self._caches, now, self._cached, strict=True):
+            counter.inc(total - before)
+        self._cached = now
 
     def count(self, name: str, increase: int) -> None:
         """Something the stage counts, by name."""
@@ -49,3 +77,61 @@ class LatencyCounters:
             if value_ms > bound:
                 break
             counter.inc()
+
+
+class CpuCounter:
+    """CPU time of a Python worker process, `cpu_us`, charged to whoever asks first.
+
+    Pandas functions run in processes beside the JVM, which its own CPU metric does not see, and
+    several of them share one process: the sum over all functions is the process's.
+    """
+
+    _lock = threading.Lock()
+    _charged_ns = 0
+
+    def __init__(self, group: Any) -> None:
+        self._cpu_us = group.counter("cpu_us")
+
+    def charge(self) -> None:
+        """Count what the process has used since anybody's last call."""
+        with CpuCounter._lock:
+            used_ns = time.process_time_ns() - CpuCounter._charged_ns
+            used_us = used_ns // 1000
+            CpuCounter._charged_ns += 1000 * used_us
+        self._cpu_us.inc(used_us)
+
+
+class Coverage:
+    """How many different items were listed of late, in 256 kB.
+
+    A bit a hash, and linear counting: with m bits of which z are zero, about m ln(m / z) different
+    items were seen (Whang et al., 1990; within 1 % up to a million items).
+
+    Args:
+        window_s: Length of a window of time.
+    """
+
+    BITS = 1 << 18
+
+    def __init__(self, window_s: int = 600) -> None:
+        self._window_s = window_s
+        self._window = 0
+        self._bits = np.zeros(self.BITS, np.bool_)
+        self._before = 0
+
+    def see(self, items: Iterable[str], now_s: int) -> None:
+        """Items of lists that are written now."""
+        window = now_s // self._window_s
+        if window != self._window:
+            self._before = self._counted() if window == self._window + 1 else 0
+            self._window = window
+            self._bits[:] = False
+        self._bits[[crc32(item.encode()) % self.BITS for item in items]] = True
+
+    def items(self) -> int:
+        """Different items of the present window or of the one before, whichever are more."""
+        return max(self._before, self._counted())
+
+    def _counted(self) -> int:
+        zeros = self.BITS - int(np.count_nonzero(self._bits))
+        return round(self.BITS * math.log(self.BITS / max(1, zeros)))

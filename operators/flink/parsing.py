@@ -13,6 +13,7 @@ from pyflink.table import DataTypes
 from pyflink.table.udf import ScalarFunction, udf
 
 from operators.events import (
+    REJECTION_KINDS,
     Border,
     Interaction,
     Item,
@@ -22,6 +23,7 @@ from operators.events import (
     subject_of,
 )
 from operators.flink.keyed import pack
+from operators.flink.metrics import CpuCounter
 from operators.listing import deleted, listed
 from operators.stage import bucket_of, scoped
 
@@ -57,21 +59,23 @@ class _Parser(ScalarFunction):
         self._group = function_context.get_metric_group().add_group("stage", "parse")
         self._records = self._group.counter("records")
         self._late = self._group.counter("late")
-        self._dead: dict[str, Any] = {}
+        self._cpu = CpuCounter(self._group)
+        self._dead = {
+            kind: self._group.add_group("reason", kind).counter("dead_letters")
+            for kind in REJECTION_KINDS
+        }
 
     def is_deterministic(self) -> bool:
         return False  # else the planner may decode every record once for each sink
 
     def _refuse(self, rejected: Rejected) -> Parsed:
-        counter = self._dead.get(rejected.kind)
-        if counter is None:
-            counter = self._dead[rejected.kind] = self._group.counter(f"dead_{rejected.kind}")
-        counter.inc()
+        self._dead[rejected.kind].inc()
         return rejected.reason, 0, ""
 
     def _frame(self, parsed: Iterable[Parsed]) -> pd.DataFrame:
         rows = list(parsed)
         self._records.inc(len(rows))
+        self._cpu.charge()
         return pd.DataFrame(rows, columns=["reason", "bucket", "payload"])
 
 

@@ -38,10 +38,17 @@ class _Values:
         self.changed: dict[str, Any] = {}
         self.cleared = False
 
-    def age(self, size: int) -> None:
-        """Start a new generation if the young one is full; nothing may be changed."""
-        if len(self.young) > size:
-            self.old, self.young = self.young, {}
+    def age(self, size: int) -> int:
+        """Start a new generation if the young one is full; nothing may be changed.
+
+        Returns:
+            Number of values that were forgotten.
+        """
+        if len(self.young) <= size:
+            return 0
+        forgotten = len(self.old.keys() - self.young.keys())
+        self.old, self.young = self.young, {}
+        return forgotten
 
 
 class FlinkTable(Generic[V]):
@@ -50,6 +57,7 @@ class FlinkTable(Generic[V]):
     Attributes:
         reads: Values asked for.
         misses: Values that had to be read from Flink's state.
+        evictions: Decoded values that were forgotten to make room.
     """
 
     def __init__(self, state: MapState, codec: Codec[V], cache_size: int) -> None:
@@ -60,6 +68,7 @@ class FlinkTable(Generic[V]):
         self._bucket, self._values = -1, _Values()
         self.reads = 0
         self.misses = 0
+        self.evictions = 0
 
     def enter(self, bucket: int) -> None:
         """Flink's current key is this bucket from now on."""
@@ -116,7 +125,7 @@ class FlinkTable(Generic[V]):
             if value is _DELETED:
                 self._state.remove(key)
         values.changed = {}
-        values.age(self._cache_size)
+        self.evictions += values.age(self._cache_size)
 
 
 @dataclass

@@ -49,6 +49,7 @@ class FakeContext:
         self.key = None
         self.timers: set[tuple[int, Any]] = set()
         self.counts: dict[str, int] = defaultdict(int)
+        self.gauges: dict[str, Any] = {}
 
     def get_map_state(self, descriptor):
         return FakeMapState(self, descriptor.name)
@@ -66,6 +67,9 @@ class FakeContext:
             self.counts[name] += n
 
         return SimpleNamespace(inc=inc)
+
+    def gauge(self, name, value):
+        self.gauges[name] = value
 
     def timestamp(self):
         return 0

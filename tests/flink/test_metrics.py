@@ -1,8 +1,16 @@
 """Counters that make a histogram."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from operators.flink.metrics import LATENCY_BOUNDS_MS, LatencyCounters, StageMetrics
+from operators.flink.metrics import (
+    LATENCY_BOUNDS_MS,
+    Coverage,
+    CpuCounter,
+    LatencyCounters,
+    StageMetrics,
+)
 from tests.flink.fakes import FakeContext
 
 
@@ -46,3 +54,46 @@ def test_a_stage_reports_batches_messages_time_and_its_own_counts():
     metrics.count("duplicates", 2)
     metrics.count("duplicates", 1)
     assert context.counts == {"batches": 2, "messages": 7, "busy_us": 2500, "duplicates": 3}
+
+
+def test_what_the_tables_count_is_reported_once():
+    context = FakeContext()
+    metrics = StageMetrics(context, "history")
+    tables = [SimpleNamespace(reads=5, misses=2, evictions=0)] * 2
+    metrics.caches(tables)
+    metrics.caches(tables)
+    tables.append(SimpleNamespace(reads=1, misses=1, evictions=3))
+    metrics.caches(tables)
+    assert context.counts == {"reads": 11, "misses": 5, "evictions": 3}
+
+
+def test_two_functions_of_a_process_share_its_cpu_time_and_count_none_of_it_twice():
+    contexts = [FakeContext(), FakeContext()]
+    one, two = (CpuCounter(context) for context in contexts)
+    one.charge()
+    before = contexts[0].counts["cpu_us"]
+    sum(range(3_000_000))
+    two.charge()
+    one.charge()
+    spent = contexts[1].counts["cpu_us"]
+    assert spent > 5_000
+    assert contexts[0].counts["cpu_us"] - before < spent
+
+
+@pytest.mark.parametrize("items", [0, 1, 500, 20_000])
+def test_coverage_counts_different_items_to_a_hundredth(items):
+    coverage = Coverage()
+    for _ in range(2):
+        coverage.see((f"item-{n}" for n in range(items)), now_s=1_000)
+    assert coverage.items() == pytest.approx(items, rel=0.01, abs=0.5)
+
+
+def test_coverage_forgets_what_was_listed_before_the_last_window():
+    coverage = Coverage(window_s=60)
+    coverage.see(["a", "b", "c"], now_s=60)
+    coverage.see(["d"], now_s=120)
+    assert coverage.items() == 3
+    coverage.see(["d"], now_s=180)
+    assert coverage.items() == 1
+    coverage.see(["a", "b"], now_s=600)
+    assert coverage.items() == 2
