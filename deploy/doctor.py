@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.errors import HeadwaterError
-from deploy.stack import Stack, jars, java, ports, services
+from deploy.stack import Stack, jars, java, monitoring, ports, services
 from deploy.stack.settings import StackSettings, load_settings, memory_mb
 
 Level = Literal["ok", "warn", "fail"]
@@ -197,6 +197,16 @@ def check_jars(settings: StackSettings) -> Check:
     return Check("jars", level, found, "set flink.kafka.connector.version in deploy/stack/pom.xml")
 
 
+def check_prometheus(settings: StackSettings) -> Check:
+    """Prometheus, which watches the stack where there is one."""
+    if not settings.watches:
+        return Check("Prometheus", "ok", "switched off by the settings")
+    found = monitoring.program()
+    if found is None:
+        return Check("Prometheus", "warn", "none", monitoring.ADVICE)
+    return Check("Prometheus", "ok", found)
+
+
 def check_pyflink() -> Check:
     """PyFlink and the interpreter inside the JVM can be imported."""
     try:
@@ -232,6 +242,7 @@ def examine(settings: StackSettings) -> list[Check]:
         ("PyFlink", check_pyflink),
         ("Cassandra driver", check_driver),
         ("jars", lambda: check_jars(settings)),
+        ("Prometheus", lambda: check_prometheus(settings)),
         ("ports", lambda: check_ports(settings)),
         ("memory", lambda: check_memory(settings)),
         ("disk", lambda: check_disk(settings)),

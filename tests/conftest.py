@@ -25,7 +25,7 @@ collect_ignore = ["deploy/count_job.py", "flink/local_job.py"]
 def free_ports() -> dict[str, int]:
     """Settings that put a whole stack on ports nobody listens on."""
     names = ["kafka_port", "kafka_controller_port", "cassandra_port", "cassandra_storage_port"]
-    names += ["flink_rest_port", "flink_rpc_port", "flink_metrics_port"]
+    names += ["flink_rest_port", "flink_rpc_port", "prometheus_port", "flink_metrics_port"]
     # Below the range from which the system takes ports for outgoing connections.
     for base in random.sample(range(20000, 32000, 40), 100):
         if all(is_free(base + step) for step in range(len(names) + MAX_TASKMANAGERS + 1)):
@@ -70,7 +70,9 @@ def new_stack() -> Iterator[Callable[..., Stack]]:
 
     def make(**settings: object) -> Stack:
         home = make_home()
-        values = {"home": str(home), "cache": str(CACHE), **free_ports(), **settings}
+        values = {
+            "home": str(home), "cache": str(CACHE), "prometheus": False, **free_ports(), **settings,
+        }  # fmt: skip
         made.append(Stack(StackSettings(**values)))
         return made[-1]
 

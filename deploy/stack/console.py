@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from deploy.stack import schema, topics
+from deploy.stack import monitoring, schema, topics
 from deploy.stack.local import ServiceStatus, Stack
 from deploy.stack.reporting import reporter
 from deploy.stack.settings import HOST, load_settings
@@ -27,6 +27,8 @@ def up(config: Path | None, taskmanagers: int | None) -> None:
     console.print(
         f"Flink's page: {stack.flink_rest_url}   data: {stack.layout.data}", soft_wrap=True
     )
+    if monitoring.wanted(stack.settings):
+        console.print(f"Fresh, right, cheap? {monitoring.page(stack.settings)}", soft_wrap=True)
 
 
 def down(config: Path | None, *, wipe: bool, wipe_cache: bool) -> None:

@@ -14,14 +14,22 @@ from typing import Literal
 
 import msgspec
 
-from deploy.stack import jars, processes, readiness, services
+from deploy.stack import jars, monitoring, processes, readiness, services
 from deploy.stack.errors import ServiceError, StackError
 from deploy.stack.java import find_java
 from deploy.stack.layout import Layout
 from deploy.stack.ports import require_free
 from deploy.stack.processes import Record, Usage
 from deploy.stack.reporting import Report, silent
-from deploy.stack.services import CASSANDRA, JOBMANAGER, KAFKA, TASKMANAGER, Tools
+from deploy.stack.services import (
+    CASSANDRA,
+    JOBMANAGER,
+    KAFKA,
+    PROMETHEUS,
+    TASKMANAGER,
+    Tools,
+    is_flink,
+)
 from deploy.stack.settings import HOST, MAX_TASKMANAGERS, StackSettings
 from deploy.stack.starting import Starter
 
@@ -48,7 +56,7 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stack:
-    """Kafka, Cassandra and Flink on the loopback, everything under one folder.
+    """Kafka, Cassandra, Flink and, where there is one, Prometheus on the loopback, in one folder.
 
     Safe to make as often as wanted: all state is on disk, so another ``Stack`` with the same
     settings, in this or another process, is the same stack.
@@ -87,9 +95,15 @@ class Stack:
             require_free(use for use in self.settings.ports() if use.service in missing)
             starter = self._starter(report)
             config = services.prepare_flink(self.settings, self.layout, starter.tools)
-            flinks = [name for name in wanted if name not in (KAFKA, CASSANDRA)]
+            flinks = [name for name in wanted if is_flink(name)]
+            monitoring.follow(flinks, self.settings, self.layout)
             try:
-                _all_of(starter.kafka, starter.cassandra, lambda: starter.flink(flinks, config))
+                _all_of(
+                    starter.kafka,
+                    starter.cassandra,
+                    lambda: starter.flink(flinks, config),
+                    starter.prometheus,
+                )
             except KeyboardInterrupt:
                 starter.cancelled.set()
                 raise
@@ -109,7 +123,8 @@ class Stack:
             if not self._alive(records, JOBMANAGER):
                 msg = "the JobManager does not run: run `headwater up` first"
                 raise ServiceError(msg)
-            names = self._wanted(records, count)[2:]
+            names = [name for name in self._wanted(records, count) if is_flink(name)]
+            monitoring.follow(names, self.settings, self.layout)
             missing = [name for name in names if not self._alive(records, name)]
             self._clean_up_after(records, missing)
             require_free(use for use in self.settings.ports() if use.service in missing)
@@ -125,7 +140,8 @@ class Stack:
             raise StackError(msg)
         names = {f"{TASKMANAGER}{number}" for number in range(1, count + 1)}
         names.update(name for name in records if name.startswith(TASKMANAGER))
-        return [KAFKA, CASSANDRA, JOBMANAGER, *sorted(names, key=_number)]
+        last = [PROMETHEUS] if monitoring.wanted(self.settings) or PROMETHEUS in records else []
+        return [KAFKA, CASSANDRA, JOBMANAGER, *sorted(names, key=_number), *last]
 
     def _starter(self, report: Report) -> Starter:
         java_home = find_java(self.settings.java_home)
@@ -226,6 +242,8 @@ class Stack:
             CASSANDRA: f"{HOST}:{self.cassandra_port}",
             JOBMANAGER: self.flink_rest_url,
         }
+        if name == PROMETHEUS:
+            addresses[PROMETHEUS] = monitoring.page(self.settings)
         state: State = "stopped"
         usage = None
         if record is not None:

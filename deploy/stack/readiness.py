@@ -12,7 +12,7 @@ from typing import Any
 from deploy.stack.errors import ServiceError
 from deploy.stack.layout import Layout
 from deploy.stack.processes import Record, alive
-from deploy.stack.services import CASSANDRA, JOBMANAGER, KAFKA
+from deploy.stack.services import CASSANDRA, JOBMANAGER, KAFKA, PROMETHEUS
 from deploy.stack.settings import HOST, StackSettings
 
 POLL_S = 0.2
@@ -65,6 +65,8 @@ def answers(record: Record, settings: StackSettings) -> bool:
         return listens(settings.kafka_port)
     if record.service == CASSANDRA:
         return listens(settings.cassandra_port)
+    if record.service == PROMETHEUS:
+        return listens(settings.port("prometheus_port"))
     if record.service == JOBMANAGER:
         return get_json(f"{settings.flink_rest_url}/overview") is not None
     return record.resource_id in registered_taskmanagers(settings.flink_rest_url)

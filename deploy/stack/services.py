@@ -1,4 +1,4 @@
-"""The four kinds of service: what each is started with, and the environment of Flink's scripts."""
+"""The kinds of service: what each is started with, and the environment of Flink's scripts."""
 
 import base64
 import importlib.util
@@ -16,6 +16,7 @@ from deploy.stack.settings import StackSettings
 
 KAFKA, CASSANDRA, JOBMANAGER = "kafka", "cassandra", "jobmanager"
 TASKMANAGER = "taskmanager-"
+PROMETHEUS = "prometheus"
 
 
 class Launch(NamedTuple):
@@ -68,6 +69,11 @@ def flink_home() -> Path:
         msg = f"apache-flink is not installed for {sys.executable}: run make install"
         raise ServiceError(msg)
     return Path(spec.origin).parent
+
+
+def is_flink(service: str) -> bool:
+    """Whether a service is one of Flink's processes."""
+    return service == JOBMANAGER or service.startswith(TASKMANAGER)
 
 
 def clean_environment() -> dict[str, str]:

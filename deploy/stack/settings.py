@@ -61,6 +61,8 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         metrics: Whether Flink's Prometheus reporters run. They know no bind address: these ports,
             unlike all others, listen on every interface.
         flink_metrics_port: The JobManager's reporter (9249); TaskManager n has the nth port after.
+        prometheus: Whether Prometheus watches the stack, if the machine has it and Flink reports.
+        prometheus_port: Its page (9090).
         taskmanagers: TaskManagers that ``up`` starts, one slot each.
         jobmanager_memory: Total memory of the JobManager process.
         taskmanager_memory: Total memory of one TaskManager process, Python included.
@@ -92,6 +94,8 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     flink_rpc_port: Port | None = None
     metrics: bool = True
     flink_metrics_port: Port | None = None
+    prometheus: bool = True
+    prometheus_port: Port | None = None
     taskmanagers: Annotated[int, msgspec.Meta(ge=0, le=MAX_TASKMANAGERS)] = 1
     jobmanager_memory: Memory = "1024m"
     taskmanager_memory: Memory = "2600m"
@@ -125,6 +129,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         controller = self.kafka_controller_port or kafka + 1
         storage = self.cassandra_storage_port or cassandra - 9042 + 7000
         rpc = self.flink_rpc_port or self.flink_rest_port - 8081 + 6123
+        page = self.prometheus_port or self.flink_rest_port - 8081 + 9090
         return [
             PortUse("kafka", "kafka_port", kafka),
             PortUse("kafka", "kafka_controller_port", controller),
@@ -133,6 +138,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             PortUse("jobmanager", "flink_rest_port", self.flink_rest_port),
             PortUse("jobmanager", "flink_rpc_port", rpc),
             *(self._metrics_ports() if self.metrics else ()),
+            *([PortUse("prometheus", "prometheus_port", page)] if self.watches else ()),
         ]
 
     def _metrics_ports(self) -> list[PortUse]:
@@ -145,6 +151,11 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def port(self, setting: str) -> int:
         """The number behind one of the ``*_port`` settings, derived or given."""
         return next(use.number for use in self.ports() if use.setting == setting)
+
+    @property
+    def watches(self) -> bool:
+        """Whether Prometheus is asked for and there is something to see."""
+        return self.prometheus and self.metrics
 
     @property
     def kafka_bootstrap(self) -> str:

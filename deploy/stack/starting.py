@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from deploy.stack import processes, readiness, schema, services, topics
+from deploy.stack import monitoring, processes, readiness, schema, services, topics
 from deploy.stack.errors import ServiceError
 from deploy.stack.layout import Layout
 from deploy.stack.processes import Record
 from deploy.stack.reporting import Report
-from deploy.stack.services import CASSANDRA, JOBMANAGER, KAFKA, Launch, Tools
+from deploy.stack.services import CASSANDRA, JOBMANAGER, KAFKA, PROMETHEUS, Launch, Tools
 from deploy.stack.settings import HOST, StackSettings
 
 
 class Starter(NamedTuple):
-    """What it takes to start a service; the three methods may run at once.
+    """What it takes to start a service; its methods may run at once.
 
     Attributes:
         settings: The stack's settings.
@@ -94,6 +94,20 @@ class Starter(NamedTuple):
             self._wait(partial(readiness.answers, record, self.settings), record)
             where = f" on {self.settings.flink_rest_url}" if record.service == JOBMANAGER else ""
             self.report(record.service, f"ready{where}", done=True)
+
+    def prometheus(self) -> None:
+        """Prometheus, with the rules and the page of this project; nothing where there is none."""
+        if not monitoring.wanted(self.settings):
+            if self.settings.watches:
+                self.report(PROMETHEUS, f"not here: {monitoring.ADVICE}", done=True)
+            return
+        launch = monitoring.launch(self.settings, self.layout)
+        record = self._running(launch)
+        if record is None:
+            self.report(PROMETHEUS, "starting")
+            record = self._start(launch)
+        self._wait(partial(readiness.answers, record, self.settings), record)
+        self.report(PROMETHEUS, f"ready on {monitoring.page(self.settings)}", done=True)
 
     def _running(self, launch: Launch) -> Record | None:
         record = processes.load(self.layout.run).get(launch.service)

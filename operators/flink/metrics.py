@@ -126,7 +126,7 @@ class Coverage:
             self._before = self._counted() if window == self._window + 1 else 0
             self._window = window
             self._bits[:] = False
-        self._bits[[crc32(item.encode()) % self.BITS for item in items]] = True
+        self._bits[[_bit(item) for item in items]] = True
 
     def items(self) -> int:
         """Different items of the present window or of the one before, whichever are more."""
@@ -135,3 +135,8 @@ class Coverage:
     def _counted(self) -> int:
         zeros = self.BITS - int(np.count_nonzero(self._bits))
         return round(self.BITS * math.log(self.BITS / max(1, zeros)))
+
+
+def _bit(item: str) -> int:
+    """One of 2^18; a CRC alone is not even enough over ids that count upwards."""
+    return (crc32(item.encode()) * 0x9E3779B1 & 0xFFFFFFFF) >> 14
