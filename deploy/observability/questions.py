@@ -87,13 +87,13 @@ QUALITY = Question(
         ),
         Panel(
             title="Lists that are not the user's own", unit="ratio", headline=True,
-            meaning="Written with a reason in `fallback`: too little is known of the user.",
+            meaning="Written with a reason in the row: too little is known of the user.",
             queries={"fallback": "headwater:fallback_ratio:10m"},
         ),
         Panel(
-            title="Catalogue that is listed", unit="ratio", more_is_better=True,
-            meaning="Different items in first tens of ten minutes, of all items with events.",
-            queries={"coverage": "headwater:coverage_ratio"},
+            title="Different items listed", unit="count", more_is_better=True,
+            meaning="In first tens of ten minutes. Few, against the catalogue: all see the same.",
+            queries={"items": "headwater:listed_items:max"},
         ),
         Panel(
             title="Dead letters", unit="per_s",
@@ -140,12 +140,12 @@ COST = Question(
         ),
         Panel(
             title="Messages in a batch", unit="count",
-            meaning="Thin batches cost more each; `batch_ms` trades them for freshness.",
+            meaning="Thin batches cost more each; batch_ms trades them for freshness.",
             queries={"$stage": "headwater:batch_fill:5m"},
         ),
         Panel(
             title="Cache hits", unit="ratio", more_is_better=True,
-            meaning="Values found decoded in memory; raise `cache_entries` if there is room.",
+            meaning="Values found decoded in memory; raise cache_entries if there is room.",
             queries={"$stage": "headwater:cache_hit_ratio:5m"},
         ),
         Panel(
@@ -158,6 +158,11 @@ COST = Question(
             meaning="Live data and write buffers of RocksDB; grows with users and items.",
             queries={"$operator_name": "headwater:state_bytes:sum"},
         ),
+        Panel(
+            title="Entries of the state", unit="count",
+            meaning="As RocksDB estimates them: an entry written twice since a flush counts twice.",
+            queries={"$operator_name": "headwater:state_entries:sum"},
+        ),
     ],
 )  # fmt: skip
 
@@ -168,7 +173,7 @@ HEALTH = Question(
         Panel(
             title="Jobs that run", unit="count", more_is_better=True, alarm=1,
             headline=True,
-            meaning="Fewer than were submitted: `headwater status`, then the JobManager's log.",
+            meaning="Fewer than were submitted: headwater status, then the JobManager's log.",
             queries={"running": "sum(flink_jobmanager_numRunningJobs)"},
         ),
         Panel(

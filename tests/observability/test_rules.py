@@ -1,0 +1,179 @@
+"""Names that are asked for exist, generated files are current, every alert fires when it should."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.observability import dashboards
+from deploy.observability.questions import QUESTIONS, STAGE
+from deploy.stack import monitoring
+from operators.events import Border
+from operators.flink import cassandra
+from operators.flink.metrics import StageMetrics
+from operators.flink.parsing import ParseEvents, ParseItems, wall_clock_ms
+from tests.flink.fakes import FakeContext
+
+HERE = Path(__file__).parent
+FOLDER = monitoring.OBSERVABILITY
+PROJECT = FOLDER.parent.parent
+RULES = sorted((FOLDER / "rules").glob("*.yaml"))
+NAME = re.compile(r"\b(?:flink_|headwater:)[\w:]+")
+
+
+def all_rules(kind: str) -> dict[str, dict[str, Any]]:
+    groups = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
+    return {rule[kind]: rule for group in groups for rule in group["rules"] if kind in rule}
+
+
+def asked() -> set[str]:
+    """Names in the queries of panels, recordings and alerts."""
+    queries = [query for one in QUESTIONS for panel in one.panels for query in panel.queries.values()]
+    rules = [*all_rules("record").values(), *all_rules("alert").values()]
+    return set(NAME.findall("\n".join([*queries, *(rule["expr"] for rule in rules)])))
+
+
+def documented() -> tuple[set[str], set[str]]:
+    """(Headwater's own, Flink's) names of the tables in the README."""
+    text = (FOLDER / "README.md").read_text()
+    _, own, flinks = text.split("\n## Metrics of ")
+    first = [line.split("|")[1] for line in (own + flinks).splitlines() if line.startswith("| `")]
+    names = re.findall(r"`(\w+)`", " ".join(first))
+    flink = {name for name in names if name.startswith("flink_")}
+    return set(names) - flink, flink
+
+
+class Recorder(FakeContext):
+    """Remembers the names of all metrics that were made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.prefix = ""
+
+    def add_group(self, name: str, value: str = "") -> "Recorder":
+        group = Recorder()
+        group.names = self.names
+        group.prefix = self.prefix if name == "stage" else f"{self.prefix}{name}_"
+        return group
+
+    def counter(self, name: str) -> Any:
+        self.names.add(self.prefix + name)
+        return super().counter(name)
+
+    def gauge(self, name: str, value: Any) -> None:
+        self.names.add(self.prefix + name)
+
+
+@pytest.fixture
+def in_code(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of all metrics that the operators make."""
+    context = Recorder()
+    StageMetrics(context, "any")
+    for parser in (ParseEvents, ParseItems):
+        parser(Border(), 16, 1000, wall_clock_ms).open(context)
+    monkeypatch.setattr(cassandra, "connect", lambda settings: None)
+    monkeypatch.setattr(cassandra, "CassandraExecutor", lambda session, settings: None)
+    cassandra.WriteRows(None).open(context)
+    return context.names | {name for path in PROJECT.glob("operators/*.py") for name in counted(path)}
+
+
+def counted(path: Path) -> set[str]:
+    """Names that a stage counts: `Out(COUNT, "name", …)`."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return {
+        ast.literal_eval(call.args[1])
+        for call in calls
+        if getattr(call.func, "id", "") == "Out" and getattr(call.args[0], "id", "") == "COUNT"
+    }
+
+
+def test_the_table_names_every_metric_of_the_operators_and_no_other(in_code) -> None:
+    own, _ = documented()
+    assert own == {re.sub(r"_le_(?!50$|60000$)\d+$", "_le_50", name) for name in in_code}
+
+
+def test_every_name_that_is_asked_for_is_recorded_or_in_the_table(in_code) -> None:
+    _, flinks = documented()
+    known = {STAGE + name for name in in_code} | flinks | set(all_rules("record"))
+    assert asked() - known == set()
+    assert flinks <= asked(), "the table of Flink's metrics names one that nobody asks for"
+    assert set(all_rules("record")) <= asked(), "a recording that nobody asks for"
+
+
+def test_the_generated_files_are_current() -> None:
+    found = dashboards.files()
+    for path, text in found.items():
+        command = "python -m deploy.observability.dashboards"
+        assert path.read_text("utf-8") == text, f"{path} is not current, run: {command}"
+    kept = {*FOLDER.glob("grafana/*"), *FOLDER.glob("consoles/*.json")}
+    assert kept == set(found)
+
+
+def test_a_dashboard_shows_each_panel_with_its_unit_bounds_and_queries() -> None:
+    for question in QUESTIONS:
+        made = json.loads((FOLDER / "grafana" / f"{question.name}.json").read_text())
+        curves = {p["title"]: p for p in made["panels"] if p["type"] == "timeseries"}
+        assert set(curves) == {panel.title for panel in question.panels}
+        heads = {p["title"] for p in made["panels"] if p["type"] == "stat"}
+        assert heads == {panel.title for panel in question.panels if panel.headline}
+        for panel in question.panels:
+            shown = curves[panel.title]
+            assert [t["expr"] for t in shown["targets"]] == list(panel.queries.values())
+            steps = [s["value"] for s in shown["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+            bounds = sorted(b for b in (panel.warn, panel.alarm) if b is not None)
+            assert steps == [None, *bounds]
+
+
+def test_no_text_of_the_page_means_something_to_prometheus_templates() -> None:
+    for path in (FOLDER / "consoles").iterdir():
+        assert "{{" not in path.read_text(), path
+    # The page's questions are served as if they were HTML.
+    assert "<" not in (FOLDER / "consoles" / "questions.json").read_text()
+
+
+def test_every_alert_is_explained_in_the_guide_and_says_what_it_costs_whom() -> None:
+    guide = (PROJECT / "deploy" / "README.md").read_text()
+    for name, rule in all_rules("alert").items():
+        assert f"**{name}**" in guide, f"deploy/README.md says nothing of {name}"
+        assert set(rule["annotations"]) == {"summary", "impact"}, name
+        assert rule["labels"]["severity"] in {"page", "ticket"}, name
+
+
+def test_the_settings_of_prometheus_hold_what_the_stack_fills_in(tmp_path: Path) -> None:
+    assert yaml.safe_load((FOLDER / "prometheus.yaml").read_text())["scrape_configs"]
+
+
+# --- with promtool -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("promtool is not here: apt-get install prometheus")
+    return found
+
+
+def test_promtool_takes_the_rules(promtool: str) -> None:
+    done = subprocess.run(
+        [promtool, "check", "rules", *map(str, RULES)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_alert_fires_and_stays_silent_on_numbers_of_its_own(promtool: str) -> None:
+    files = sorted(HERE.glob("alerts*.yaml"))
+    command = [promtool, "test", "rules", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cases = [case for file in files for case in yaml.safe_load(file.read_text())["tests"]]
+    tried = [(a["alertname"], bool(a["exp_alerts"])) for c in cases for a in c["alert_rule_test"]]
+    wanted = {(name, fires) for name in all_rules("alert") for fires in (True, False)}
+    assert set(tried) == wanted, "each alert has a case that fires and one that does not"
