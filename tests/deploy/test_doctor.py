@@ -200,7 +200,7 @@ def test_a_check_that_breaks_hides_none_of_the_others(
     assert found["open files"].level == "fail"
     assert "no such device" in found["open files"].found
     assert found["Python"].level == "ok"
-    assert len(found) == 11
+    assert len(found) == 12
 
 
 @pytest.mark.parametrize(("level", "code"), [("ok", 0), ("warn", 0), ("fail", 1)])

@@ -123,9 +123,9 @@ def test_a_bad_record_is_refused_with_its_reason_and_hurts_no_other():
         assert part in reason
     assert frame["payload"].tolist()[1:7] == [""] * 6
     assert frame["bucket"].between(0, BUCKETS - 1).all()
-    dead = {name: n for name, n in context.counts.items() if name.startswith("dead_")}
-    assert dead == {"dead_json": 1, "dead_empty": 1, "dead_contract": 2, "dead_future": 1,
-                    "dead_size": 1}  # fmt: skip
+    dead = {name: n for name, n in context.counts.items() if name.startswith("dead_letters ")}
+    assert dead == {"dead_letters json": 1, "dead_letters empty": 1, "dead_letters contract": 2,
+                    "dead_letters future": 1, "dead_letters size": 1}  # fmt: skip
     assert context.counts["records"] == 8
 
 
@@ -165,8 +165,8 @@ def test_a_bad_catalogue_record_is_refused_and_counted():
     frame, context = items((b"i", b"{}", 1), (b"", None, 1), (None, None, 1), (b"\xff", None, 1),
                            (b"i" * 257, None, 1), (b"i", b"", 1), (b"j", None, 1))  # fmt: skip
     assert [reason is None for reason in frame["reason"]] == [*[False] * 6, True]
-    assert context.counts["dead_contract"] == 5
-    assert context.counts["dead_empty"] == 1
+    assert context.counts["dead_letters contract"] == 5
+    assert context.counts["dead_letters empty"] == 1
     assert context.counts["records"] == 7
 
 

@@ -34,7 +34,9 @@ def all_rules(kind: str) -> dict[str, dict[str, Any]]:
 
 def asked() -> set[str]:
     """Names in the queries of panels, recordings and alerts."""
-    queries = [query for one in QUESTIONS for panel in one.panels for query in panel.queries.values()]
+    queries = [
+        query for one in QUESTIONS for panel in one.panels for query in panel.queries.values()
+    ]
     rules = [*all_rules("record").values(), *all_rules("alert").values()]
     return set(NAME.findall("\n".join([*queries, *(rule["expr"] for rule in rules)])))
 
@@ -81,7 +83,9 @@ def in_code(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(cassandra, "connect", lambda settings: None)
     monkeypatch.setattr(cassandra, "CassandraExecutor", lambda session, settings: None)
     cassandra.WriteRows(None).open(context)
-    return context.names | {name for path in PROJECT.glob("operators/*.py") for name in counted(path)}
+    return context.names | {
+        name for path in PROJECT.glob("operators/*.py") for name in counted(path)
+    }
 
 
 def counted(path: Path) -> set[str]:
