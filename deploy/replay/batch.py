@@ -93,7 +93,7 @@ def check(batch: Batch, ids: EventIds, options: Options, report: Report) -> Chec
     _refuse_future(times, options.now_ms, bad)
     actions = _action_codes(batch.actions, count, bad)
     values = numbers("value", batch.values or [None] * count, bad)
-    _rescale(values, actions, options.stars_max, bad)
+    _rescale(values, actions, options, report, bad)
     hashes, extras = _hold_against_contract(batch, ids, times, actions, values, bad)
     for row in sorted(bad):
         report.skip(batch.file, batch.lines[row], bad[row])
@@ -139,15 +139,24 @@ def _action_codes(actions: Action | Sequence[str], count: int, bad: Bad) -> NDAr
 
 
 def _rescale(
-    values: NDArray[np.float64], actions: NDArray[np.int8], stars_max: float, bad: Bad
+    values: NDArray[np.float64],
+    actions: NDArray[np.int8],
+    options: Options,
+    report: Report,
+    bad: Bad,
 ) -> None:
-    """Bring ratings to the contract's scale in place: value * 5 / stars_max."""
+    """Bring ratings to the contract's scale in place: its top is five stars, its bottom none."""
+    low, high = options.stars_min, options.stars_max
     stars = np.isin(actions, _STARS)
-    for row in np.flatnonzero(stars & (values > stars_max)).tolist():
-        reason = f"{values[row]} stars; the data's scale ends at {stars_max}"
-        bad.setdefault(row, reason)
-    if stars_max != STARS_MAX:
-        values[stars] = values[stars] * STARS_MAX / stars_max
+    given = values[stars & np.isfinite(values)]
+    if len(given):
+        report.rate(float(given.min()), float(given.max()))
+    for row in np.flatnonzero(stars & (values > high)).tolist():
+        bad.setdefault(row, f"{values[row]} stars; the data's scale ends at {high}")
+    for row in np.flatnonzero(stars & (values < low)).tolist():
+        bad.setdefault(row, f"{values[row]} stars; the data's scale begins at {low}")
+    if (low, high) != (0.0, STARS_MAX):
+        values[stars] = (values[stars] - low) * STARS_MAX / (high - low)
 
 
 def _hold_against_contract(

@@ -43,13 +43,15 @@ class ItemFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a data set is to be read. All but the first six fields concern csv and jsonl only.
+    """How a data set is to be read. All but the first seven fields concern csv and jsonl only.
 
     Attributes:
         format: One of `FORMATS`; None means by content.
         tenant: Tenant of every record.
         strict: Stop at the first bad row instead of counting it.
-        stars_max: Top of the data's scale of ratings; values come out as value * 5 / stars_max.
+        stars_max: Top of the data's scale of ratings; values come out as
+            (value - stars_min) * 5 / (stars_max - stars_min).
+        stars_min: What is worth no star at all: 0, unless the scale goes below it.
         tags: Read the free-text tags of MovieLens as comments.
         now_ms: Rows later than this (plus ten minutes) are bad, as they are for the job; None
             lets every time pass.
@@ -59,6 +61,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         action: Action of the rows, where no column tells it.
         actions: Word in the action column → action.
         time_unit: Unit of `event_time`; `iso` without an offset is UTC.
+        file_order: The rows have no times; each gets a second of its own, in the file's order.
         delimiter: Between columns, may have more than one character; None means by the first line.
         header: Whether the first line names the columns.
         encoding: Of the files.
@@ -70,12 +73,14 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tenant: str = "default"
     strict: bool = False
     stars_max: float = 5.0
+    stars_min: float = 0.0
     tags: bool = False
     now_ms: int | None = None
     map: dict[str, str] = {}
     action: Action | None = None
     actions: dict[str, Action] = {}
     time_unit: TimeUnit = "s"
+    file_order: bool = False
     delimiter: str | None = None
     header: bool = True
     encoding: str = "utf-8"
@@ -96,6 +101,9 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(msg) from error
         if not 0 < self.stars_max < float("inf"):
             msg = f"stars_max is {self.stars_max}; it is above 0, such as 10 for 1 to 10 stars"
+            raise ValueError(msg)
+        if not float("-inf") < self.stars_min < self.stars_max:
+            msg = f"stars_min is {self.stars_min}; it lies below stars_max, {self.stars_max}"
             raise ValueError(msg)
 
     @property

@@ -99,7 +99,10 @@ def detect(place: Path, options: Options | None = None) -> Format:
 
 
 def open_source(
-    place: Path, options: Options | None = None, on_rows: Callable[[int], object] | None = None
+    place: Path,
+    options: Options | None = None,
+    on_rows: Callable[[int], object] | None = None,
+    report: Report | None = None,
 ) -> Source:
     """Read a data set.
 
@@ -107,6 +110,7 @@ def open_source(
         place: A file or folder, plain or gzip.
         options: How to read it.
         on_rows: Called now and then with the number of rows read so far.
+        report: Filled while reading, also where that ends in an error.
 
     Raises:
         SourceError: If it cannot be read, has no usable event, or has a bad row while the options
@@ -117,7 +121,8 @@ def open_source(
     if not place.exists():
         detect(place)
     reader = _READERS[name]
-    report = Report(name=name, strict=options.strict)
+    report = report or Report(name=name)
+    report.name, report.strict = name, options.strict
     ids = EventIds(reader.module.PREFIX, reader.module.USUAL)
     loader = Loader(options, report, ids, on_rows)
     with closing(loader.table):

@@ -47,6 +47,7 @@ class Report(Struct, kw_only=True):
         reordered: Whether the rows had to be sorted by time.
         first_ms: Time of the first event, UTC epoch milliseconds.
         last_ms: Time of the last one.
+        stars: Least and most stars of any row, as they stand in the data; None without ratings.
         notes: Sentences on what else a reader of the counts should know.
     """
 
@@ -62,7 +63,13 @@ class Report(Struct, kw_only=True):
     reordered: bool = False
     first_ms: int = 0
     last_ms: int = 0
+    stars: tuple[float, float] | None = None
     notes: list[str] = field(default_factory=list)
+
+    def rate(self, low: float, high: float) -> None:
+        """Widen the span of stars that were seen."""
+        before = self.stars or (low, high)
+        self.stars = (min(low, before[0]), max(high, before[1]))
 
     def skip(self, file: Path, line: int, reason: str) -> None:
         """Count a bad row.

@@ -304,3 +304,31 @@ def test_a_folder_with_one_table_is_that_table(tmp_path: Path):
     csv(tmp_path, "x", "second.csv")
     with pytest.raises(SourceError, match=r"only\.csv\.gz, second\.csv"):
         open_source(tmp_path, Options(action="view"))
+
+
+def test_a_scale_below_zero_is_brought_to_stars(tmp_path):
+    data = csv(tmp_path, "uid,sku,ts,stars\n1,a,10,-10\n1,b,11,0\n2,a,12,10\n2,b,13,10.5\n")
+    source = open_source(data, with_settings(SHOP, stars_min=-10.0, stars_max=10.0))
+    assert [one.value for one in events(source)] == [0.0, 2.5, 5.0]
+    assert source.report.stars == (-10.0, 10.5), "as they stand in the data, bad ones included"
+    assert "begins" not in str(source.report.samples)
+    below = open_source(data, with_settings(SHOP, stars_max=20.0))
+    assert "the data's scale begins at 0.0" in str(below.report.samples[0])
+
+
+def test_a_scale_that_ends_below_its_beginning_is_refused():
+    with pytest.raises(SourceError, match=r"stars_min is 6\.0; it lies below stars_max, 5\.0"):
+        with_settings(SHOP, stars_min=6.0)
+
+
+def test_rows_without_times_come_in_the_order_of_the_file(tmp_path):
+    data = csv(tmp_path, "uid,sku,stars\n2,b,3\n1,a,4\n2,a,5\n")
+    options = Options(
+        map={"user_id": "uid", "item_id": "sku", "value": "stars"}, action="rating",
+        file_order=True,
+    )  # fmt: skip
+    found = events(open_source(data, options))
+    assert [(one.user_id, one.item_id) for one in found] == [("2", "b"), ("1", "a"), ("2", "a")]
+    assert [one.event_time - found[0].event_time for one in found] == [0, 1000, 2000]
+    with pytest.raises(SourceError, match="no column `event_time`"):
+        open_source(data, with_settings(options, file_order=False))

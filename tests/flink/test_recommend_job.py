@@ -29,7 +29,7 @@ def run(folder: Path, *overrides: str) -> list[Row]:
     """Run the job over the folder; all rows in the order they would have been written."""
     paths = [str(PROJECT), sysconfig.get_paths()["purelib"]]
     done = subprocess.run(
-        [sys.executable, str(PROJECT / "tests/flink/local_job.py"), str(folder), *overrides],
+        [sys.executable, "-m", "jobs.local", str(folder), *overrides],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         cwd=folder, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

@@ -105,7 +105,8 @@ def _needed(rows: Rows, options: Options) -> list[str]:
     def need(field: str) -> None:
         needed[options.map.get(field, field)] = None
 
-    need("event_time")
+    if not options.file_order:
+        need("event_time")
     if not any(rows.has(options.map.get(name, name)) for name in ("user_id", "session_id")):
         need("user_id")
     if options.action is None:
@@ -134,8 +135,8 @@ def _add(file: Path, rows: Rows, loader: Loader) -> None:
     batch = Batch(
         file=file,
         lines=rows.lines,
-        times=cells("event_time"),
-        time_unit=options.time_unit,
+        times=_file_times(rows) if options.file_order else cells("event_time"),
+        time_unit="s" if options.file_order else options.time_unit,
         actions=options.action or [options.actions.get(w, w) for w in words("action")],
         users=words("user_id"),
         sessions=words("session_id"),
@@ -151,6 +152,14 @@ def _add(file: Path, rows: Rows, loader: Loader) -> None:
         return item_info({name: of[row] for name, of in described.items()}, options) or None
 
     loader.add(batch, describe if described else None)
+
+
+FILE_START_S = 946_684_800
+"""Time of the row before the first of a file without times: the year 2000."""
+
+
+def _file_times(rows: Rows) -> list[float]:
+    return [FILE_START_S + line for line in rows.lines]
 
 
 def _parsed(

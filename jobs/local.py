@@ -1,10 +1,13 @@
 """The job `recommend` on a local mini cluster, between files: run as a program of its own.
 
-Usage: local_job.py FOLDER [KEY=VALUE ...]. Reads FOLDER/events and FOLDER/items (a record a
-line), appends what would be written to Cassandra to FOLDER/rows and the dead letters to
-FOLDER/dead.
+Usage: python -m jobs.local FOLDER [--config FILE] [KEY=VALUE ...]. Reads FOLDER/events and
+FOLDER/items, a record a line, and appends what would be written to Cassandra to FOLDER/rows, a
+payload of the stages a line, the dead letters to FOLDER/dead. It is the very graph of
+`jobs.recommend.build`; only its ends are others.
 """
 
+import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -28,7 +31,10 @@ from jobs.wiring import (
 
 
 class Capture(ScalarFunction):
-    """In place of the writer: every payload becomes a line."""
+    """In place of a sink: every payload becomes a line of a file.
+
+    The lines of a batch go out in one write: several workers append to the same file.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -37,8 +43,12 @@ class Capture(ScalarFunction):
         return False
 
     def eval(self, payloads: pd.Series) -> pd.Series:
-        with Path(self._path).open("a") as file:
-            file.writelines(f"{payload}\n" for payload in payloads)
+        lines = "".join(f"{payload}\n" for payload in payloads).encode()
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, lines)
+        finally:
+            os.close(file)
         return pd.Series([True] * len(payloads))
 
 
@@ -75,9 +85,9 @@ def environment() -> StreamExecutionEnvironment:
     return StreamExecutionEnvironment.get_execution_environment(configuration)
 
 
-def main(folder: Path, overrides: list[str]) -> None:
+def main(folder: Path, config: Path | None, overrides: list[str]) -> None:
     """Run the job to its end."""
-    settings = load(Recommend, None, overrides)
+    settings = load(Recommend, config, overrides)
     tables = table_environment(environment(), settings)
     file_source(tables, settings, EVENTS, folder / "events")
     file_source(tables, settings, ITEMS, folder / "items")
@@ -93,5 +103,14 @@ def main(folder: Path, overrides: list[str]) -> None:
     build(tables, settings).execute().wait()
 
 
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
+    parser = argparse.ArgumentParser(description="The job recommend between files")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--config", type=Path, help="settings file, table [recommend]")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(**vars(arguments()))
