@@ -1,8 +1,9 @@
 """The job `recommend` on a local mini cluster, between files: run as a program of its own.
 
-Usage: python -m jobs.local FOLDER [--config FILE] [KEY=VALUE ...]. Reads FOLDER/events and
-FOLDER/items, a record a line, and appends what would be written to Cassandra to FOLDER/rows, a
-payload of the stages a line, the dead letters to FOLDER/dead. It is the very graph of
+Usage: python -m jobs.local FOLDER [--config FILE] [--capture CHANNEL] [KEY=VALUE ...]. Reads
+FOLDER/events and FOLDER/items, a record a line. What goes to Cassandra is appended to FOLDER/rows,
+what the lists are judged by to FOLDER/outcomes, a payload of the stages a line (`--capture` takes
+one of the two alone); dead letters go to FOLDER/dead. It is the very graph of
 `jobs.recommend.build`; only its ends are others.
 """
 
@@ -85,7 +86,7 @@ def environment() -> StreamExecutionEnvironment:
     return StreamExecutionEnvironment.get_execution_environment(configuration)
 
 
-def main(folder: Path, config: Path | None, overrides: list[str]) -> None:
+def main(folder: Path, config: Path | None, capture: str | None, overrides: list[str]) -> None:
     """Run the job to its end."""
     settings = load(Recommend, config, overrides)
     tables = table_environment(environment(), settings)
@@ -95,12 +96,19 @@ def main(folder: Path, config: Path | None, overrides: list[str]) -> None:
         f"CREATE TEMPORARY TABLE {DEAD_LETTERS} ({DEAD_LETTER_COLUMNS}) WITH "
         f"('connector'='filesystem', 'path'='{(folder / 'dead').as_uri()}', 'format'='json')"
     )
-    writer = udf(
-        Capture(str(folder / "rows")), result_type=DataTypes.BOOLEAN(), func_type="pandas",
-        deterministic=False,
-    )  # fmt: skip
-    tables.create_temporary_function("write_rows", writer)
-    build(tables, settings).execute().wait()
+    for name, function in (("rows", "write_rows"), ("outcomes", "keep_outcomes")):
+        path = folder / name if capture in {None, name} else Path(os.devnull)
+        writer = udf(
+            Capture(str(path)), result_type=DataTypes.BOOLEAN(), func_type="pandas",
+            deterministic=False,
+        )  # fmt: skip
+        tables.create_temporary_function(function, writer)
+    statements = build(tables, settings)
+    statements.add_insert_sql(
+        "INSERT INTO written SELECT keep_outcomes(`payload`) FROM out_ranking "
+        "WHERE `channel` = 'outcomes'"
+    )
+    statements.execute().wait()
 
 
 def arguments() -> argparse.Namespace:
@@ -108,8 +116,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The job recommend between files")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--config", type=Path, help="settings file, table [recommend]")
+    parser.add_argument("--capture", choices=("rows", "outcomes"), help="default: both")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 if __name__ == "__main__":

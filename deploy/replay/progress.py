@@ -113,8 +113,8 @@ class PlainShow:
         self._printed_s = now_s
         rate = done / (now_s - self._began_s)
         line = f"{self._what}: {done:,}"
-        if self._total:
-            left_s = (self._total - done) / rate if rate else float("inf")
+        if self._total and rate:
+            left_s = (self._total - done) / rate
             line += f" of {self._total:,} ({done / self._total:.0%}), {left_s:,.0f} s left"
         self._print(f"{line}, {rate:,.0f}/s")
 

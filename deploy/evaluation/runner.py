@@ -1,0 +1,124 @@
+"""Runs the job `recommend` over a folder, on a local mini cluster in a process of its own.
+
+A Flink job needs a JVM, and the JVM the settings of a fresh process; when it ends, all it held is
+given back. `jobs.local` is the program.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from deploy.evaluation.sources import EvaluationError
+from deploy.stack.layout import PROJECT
+from deploy.stack.processes import read_stat
+from operators.flink.keyed import unpack
+from operators.messages import Outcome
+
+CAPTURED = ("rows", "outcomes")
+"""Channels that the program appends to files of these names."""
+POLL_S = 0.25
+ERROR_CHARACTERS = 3000
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Cost(Struct, frozen=True):
+    """What a run took: time on the wall, and seconds of CPU of all its processes."""
+
+    seconds: float
+    seconds_cpu: float
+
+
+class Follower:
+    """Reads the outcomes of a run while it runs.
+
+    Args:
+        path: The captured channel; need not be there yet.
+        outcomes: Gets the messages.
+    """
+
+    def __init__(self, path: Path, outcomes: list[Outcome]) -> None:
+        self._path, self._outcomes, self._offset = path, outcomes, 0
+        self._decoder = msgspec.msgpack.Decoder(list[Outcome])
+
+    def read(self) -> int:
+        """Take in what is new; gives the number of outcomes so far."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                whole = file.read().rpartition(b"\n")[0]
+            self._offset += len(whole) + 1 if whole else 0
+            for line in whole.decode("ascii").split():
+                self._outcomes += unpack(self._decoder, line)
+        return len(self._outcomes)
+
+
+def run(
+    folder: Path, overrides: Sequence[str], on_poll: Callable[[], object] | None = None
+) -> Cost:
+    """Run the job over FOLDER/events and FOLDER/items to its end.
+
+    Args:
+        folder: Gets the captured channels, and `log`.
+        overrides: Settings of the job, `key=value`.
+        on_poll: Called a few times a second while it runs.
+
+    Raises:
+        EvaluationError: The job failed; with the end of what it said.
+    """
+    began_s = time.monotonic()
+    with (folder / "log").open("wb") as log, _started(folder, overrides, log) as process:
+        used: dict[int, float] = {}
+        while process.poll() is None:
+            used |= _cpu_s(process.pid)
+            if on_poll:
+                on_poll()
+            time.sleep(POLL_S)
+    if process.returncode:
+        said = (folder / "log").read_text("utf-8", "replace")[-ERROR_CHARACTERS:]
+        msg = f"the job ended with code {process.returncode}; it said last:\n{said}"
+        raise EvaluationError(msg)
+    return Cost(time.monotonic() - began_s, sum(used.values()))
+
+
+@contextmanager
+def _started(
+    folder: Path, overrides: Sequence[str], log: object
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The program in a session of its own, which ends with the block whatever happens in it."""
+    paths = os.pathsep.join([str(PROJECT), sysconfig.get_paths()["purelib"]])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobs.local", str(folder.absolute()), *overrides],
+        env={**os.environ, "PYTHONPATH": paths}, cwd=folder, stdout=log, stderr=log,  # type: ignore[call-overload]
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _cpu_s(session: int) -> dict[int, float]:
+    """CPU seconds so far by process of a session."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        stat = read_stat(int(entry.name)) if entry.name.isdigit() else None
+        if stat and stat.session == session:
+            found[stat.pid] = stat.cpu_ticks / _TICKS_PER_S
+    return found
+
+
+def lines_under(folder: Path) -> int:
+    """Lines of all files of a folder, 0 where there is none: what a file sink wrote."""
+    parts = (path for path in folder.rglob("*") if path.is_file())
+    return sum(path.read_bytes().count(b"\n") for path in parts)

@@ -1,0 +1,70 @@
+"""`headwater evaluate` from a file to the report, through the job on a local mini cluster."""
+
+import json
+import random
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from deploy.evaluation.judged import gather
+from deploy.evaluation.metrics import hits
+from deploy.evaluation.report import Report
+from operators.events import Border, parse_event, parse_item
+from tests.graph import Graph
+
+pytestmark = pytest.mark.flink
+
+START_S = 1_500_000_000
+FAR_MS = 2**52
+
+
+def data_set(folder):
+    """Clicks of users who keep to one of two halves of the shop; many share their second."""
+    rng, rows = random.Random(1), ["who,what,did,when"]
+    for turn in range(30):
+        for user in range(12):
+            item = user % 2 * 15 + rng.randrange(15)
+            word = rng.choice(("look", "look", "buy"))
+            rows.append(f"u{user},i{item},{word},{START_S + 7 * turn + user // 6}")
+    rows.append(rows[5])
+    path = folder / "clicks.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def foreseen_in_memory(run):
+    """What the same stages say of the same events, each a batch of its own."""
+    border = Border()
+    items = [parse_item(line, FAR_MS, border) for line in (run / "items").read_bytes().split()]
+    events = [parse_event(line, FAR_MS, border) for line in (run / "events").read_bytes().split()]
+    graph, outcomes = Graph(), []
+    for event in events:
+        mine = [item for item in items if item.event_time == event.event_time]
+        outs = graph.run([*mine, event]).get("outcomes", [])
+        outcomes += [out.message for out in outs]
+    return gather(outcomes)
+
+
+def test_a_file_of_clicks_becomes_a_report(tmp_path):
+    report, run = tmp_path / "report", tmp_path / "run"
+    done = CliRunner().invoke(
+        app,
+        ["evaluate", str(data_set(tmp_path)), "--report", str(report), "--keep", str(run),
+         "--window-ms", "1", "--map", "user_id=who", "--map", "item_id=what",
+         "--map", "event_time=when", "--map", "action=did", "--map-action", "look=view",
+         "--map-action", "buy=purchase", "--language", "zh", "--set", "popular_ms=1"],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    found = msgspec.json.decode((report / "report.json").read_bytes(), type=Report)
+    assert (found.data.events, found.data.duplicates, found.data.dead_letters) == (360, 1, 0)
+    assert found.data.actions.keys() == {"view", "purchase"}
+    assert found.how.settings["window_ms"] == 1
+    assert 'lang="zh"' in (report / "report.html").read_text()
+    expected = foreseen_in_memory(run)
+    rows = expected.positives()
+    assert found.headline.rows == rows.sum() > 100
+    assert found.headline.hr.value == pytest.approx(hits(expected.rank[rows], 10).mean())
+    assert found.headline.hr.value > found.models[1].hr.value, "better than popularity"
+    assert json.loads((report / "report.json").read_text())["seconds_cpu"] > 0
