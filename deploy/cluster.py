@@ -74,6 +74,21 @@ class Slots(Struct, frozen=True, rename={"total": "slots-total", "available": "s
     available: int
 
 
+class CheckpointCounts(Struct, frozen=True):
+    """Checkpoints of a run so far."""
+
+    completed: int = 0
+    failed: int = 0
+
+
+class _Checkpoints(Struct, frozen=True):
+    counts: CheckpointCounts = CheckpointCounts()
+
+
+class _Metric(Struct, frozen=True):
+    value: str = "0"
+
+
 class _Jobs(Struct, frozen=True):
     jobs: list[JobSummary]
 
@@ -150,6 +165,15 @@ class Cluster:
         """Stack trace of the newest failure, empty if there was none."""
         found = self._get(f"/jobs/{job_id}/exceptions?maxExceptions=1", _Exceptions)
         return found.history.entries[0].stacktrace if found.history.entries else ""
+
+    def checkpoint_counts(self, job_id: str) -> CheckpointCounts:
+        """How many checkpoints of a run were completed, and how many failed."""
+        return self._get(f"/jobs/{job_id}/checkpoints", _Checkpoints).counts
+
+    def restarts(self, job_id: str) -> int:
+        """How often a run had to go back to its last checkpoint."""
+        found = self._get(f"/jobs/{job_id}/metrics?get=numRestarts", list[_Metric])
+        return int(found[0].value) if found else 0
 
     def cancel(self, job_id: str) -> None:
         """End a job at once, and wait until it has ended."""

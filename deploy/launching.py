@@ -75,12 +75,25 @@ def flink_name(job: str) -> str:
 
 
 def command(
-    flink_home: Path, file: Path, arguments: Sequence[str], savepoint: str | None = None
+    flink_home: Path,
+    file: Path,
+    arguments: Sequence[str],
+    savepoint: str | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """The call of Flink's client; the file's path is relative where that is shorter to type."""
+    """The call of Flink's client; the file's path is relative where that is shorter to type.
+
+    Args:
+        flink_home: Where `bin/flink` is.
+        file: The job.
+        arguments: Of the job.
+        savepoint: Where the job goes on.
+        options: Of Flink, for this job alone.
+    """
     here = Path.cwd()
     shown = file.relative_to(here) if file.is_relative_to(here) else file
-    start = ["-s", savepoint] if savepoint else []
+    start = [word for key, value in (options or {}).items() for word in ("-D", f"{key}={value}")]
+    start += ["-s", savepoint] if savepoint else []
     return [str(flink_home / "bin" / "flink"), "run", "-d", *start, "-py", str(shown), *arguments]
 
 

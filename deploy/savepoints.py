@@ -1,6 +1,12 @@
-"""Remembers the savepoints that `headwater stop` took, for `submit --from-savepoint latest`."""
+"""Remembers savepoints and runs, for `submit --from-savepoint latest`.
+
+A run that was stopped has left a savepoint; one that was lost, with the JobManager or by hand, has
+left its last checkpoints, which Flink keeps on disk. The newest of all of them is where a job goes
+on.
+"""
 
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -33,11 +39,20 @@ class Savepoint(Struct, frozen=True, kw_only=True):
     taken_ms: int
 
 
+class Run(Struct, frozen=True, kw_only=True):
+    """One run of a job, by Flink's id."""
+
+    job: str
+    job_id: str
+
+
 class Savepoints:
-    """The savepoints of a stack, in a file that is forgotten together with them."""
+    """The savepoints and runs of a stack, in files that are forgotten together with them."""
 
     def __init__(self, layout: Layout) -> None:
         self._file = layout.data / "flink" / "savepoints.json"
+        self._runs = layout.data / "flink" / "runs.json"
+        self._checkpoints = layout.checkpoints
 
     def all(self) -> list[Savepoint]:
         """All that were recorded, the oldest first.
@@ -45,23 +60,25 @@ class Savepoints:
         Raises:
             SavepointError: The record cannot be read.
         """
-        if not self._file.is_file():
-            return []
-        try:
-            return msgspec.json.decode(self._file.read_bytes(), type=list[Savepoint])
-        except msgspec.DecodeError as error:
-            msg = f"{self._file} cannot be read ({error}): name the savepoint's path instead"
-            raise SavepointError(msg) from error
+        return _read(self._file, Savepoint)
 
     def record(self, savepoint: Savepoint) -> None:
         """Remember one more."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._file.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.format(msgspec.json.encode([*self.all(), savepoint])))
-        fresh.replace(self._file)
+        _write(self._file, [*self.all(), savepoint])
+
+    def started(self, job: str, job_id: str) -> None:
+        """Remember a run, for the checkpoints it leaves."""
+        runs = _read(self._runs, Run)
+        kept = [one for one in runs if (self._checkpoints / one.job_id).is_dir()]
+        _write(self._runs, [*kept, Run(job=job, job_id=job_id)])
+
+    def checkpoint(self, job_id: str) -> str | None:
+        """The newest checkpoint that a run has completed, if it is still there."""
+        found = _completed(self._checkpoints / job_id)
+        return found[-1][1] if found else None
 
     def find(self, job: str, wanted: str) -> str:
-        """Path of a savepoint: the newest of the job for `latest`, else the path itself.
+        """Where to go on: for `latest` the newest savepoint or checkpoint of the job, else a path.
 
         Raises:
             SavepointError: There is none.
@@ -71,14 +88,50 @@ class Savepoints:
                 msg = f"no savepoint in {wanted}: it is a folder with a file _metadata"
                 raise SavepointError(msg)
             return wanted
-        paths = [one.path for one in self.all() if one.job == job and _exists(one.path)]
-        if not paths:
+        places = [
+            (one.taken_ms, one.path) for one in self.all() if one.job == job and _exists(one.path)
+        ]
+        for run in _read(self._runs, Run):
+            if run.job == job:
+                places += _completed(self._checkpoints / run.job_id)
+        if not places:
             msg = (
-                f"no savepoint of {job} is recorded in {self._file}: `headwater stop {job}` takes "
-                "one; without --from-savepoint the job begins with the topics' first records"
+                f"no savepoint of {job} is recorded in {self._file} and no run of it has left a "
+                f"checkpoint in {self._checkpoints}: `headwater stop {job}` takes a savepoint; "
+                "without --from-savepoint the job begins with the topics' first records"
             )
             raise SavepointError(msg)
-        return paths[-1]
+        # The later one of two of the same millisecond was recorded later.
+        return sorted(places, key=lambda place: place[0])[-1][1]
+
+
+_T = TypeVar("_T")
+
+
+def _read(file: Path, kind: type[_T]) -> list[_T]:
+    if not file.is_file():
+        return []
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=list[kind])  # type: ignore[valid-type]
+    except msgspec.DecodeError as error:
+        msg = f"{file} cannot be read ({error}): name the savepoint's path instead"
+        raise SavepointError(msg) from error
+
+
+def _write(file: Path, records: list[Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(records)))
+    fresh.replace(file)
+
+
+def _completed(folder: Path) -> list[tuple[int, str]]:
+    """Times in ms and paths of a run's checkpoints, the oldest first.
+
+    Flink writes `_metadata` last.
+    """
+    done = [file for file in folder.glob("chk-*/_metadata") if file.stat().st_size]
+    return sorted((file.stat().st_mtime_ns // 1_000_000, file.parent.as_uri()) for file in done)
 
 
 def _exists(path: str) -> bool:

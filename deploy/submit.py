@@ -89,6 +89,7 @@ def launch(
     text = launching.typed(called, stack.flink_env(), launching.shell())
     console.print(text, markup=False, highlight=False, soft_wrap=True)
     job_id = launcher.start(job, called, report)
+    Savepoints(stack.layout).started(job, job_id)
     if options.verbose:
         console.print(launcher.said, markup=False, highlight=False, soft_wrap=True)
     launcher.until_running(job, job_id, report)

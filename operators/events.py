@@ -216,10 +216,17 @@ class Border(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         record_bytes_max: Longer records are refused unread.
         future_max_ms: How far ahead of the clock an event time may lie.
+        title_bytes_max: Of an item's title, which goes into the reasons of lists: one that fills a
+            row would be refused by Cassandra again and again.
+        categories_max: Categories of an item; each has a list of its own.
+        category_bytes_max: Of one category.
     """
 
     record_bytes_max: int = 1_048_576
     future_max_ms: int = 600_000
+    title_bytes_max: int = 1024
+    categories_max: int = 64
+    category_bytes_max: int = 256
 
 
 _R = TypeVar("_R", Event, Item)
@@ -234,7 +241,23 @@ def parse_event(raw: bytes | None, now_ms: int, border: Border) -> Event | Rejec
 
 def parse_item(raw: bytes | None, now_ms: int, border: Border) -> Item | Rejected:
     """Decode and check one record of `headwater.items` that is not a deletion."""
-    return _parse(_ITEMS, raw, now_ms, border)
+    item = _parse(_ITEMS, raw, now_ms, border)
+    if isinstance(item, Rejected):
+        return item
+    excess = _excess(item, border)
+    return Rejected("contract", f"against the contract: {excess}") if excess else item
+
+
+def _excess(item: Item, border: Border) -> str:
+    """Which bound an item exceeds, in words; empty if none."""
+    if (size := len(item.title.encode())) > border.title_bytes_max:
+        return f"`title` has {size} bytes; at most {border.title_bytes_max} are taken"
+    if (count := len(item.categories)) > border.categories_max:
+        return f"{count} `categories`; at most {border.categories_max} are taken"
+    longest = max((len(one.encode()) for one in item.categories), default=0)
+    if longest > border.category_bytes_max:
+        return f"a category of {longest} bytes; at most {border.category_bytes_max} are taken"
+    return ""
 
 
 def _parse(

@@ -52,7 +52,7 @@ def connected(
     """A driver session on the given node, closed at the end."""
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
-    from cassandra.policies import RoundRobinPolicy
+    from cassandra.policies import ConstantReconnectionPolicy, RoundRobinPolicy
 
     profile = ExecutionProfile(RoundRobinPolicy(), request_timeout=TIMEOUT_S)
     cluster = Cluster(
@@ -62,6 +62,7 @@ def connected(
         auth_provider=PlainTextAuthProvider(username, password or "") if username else None,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connect_timeout=TIMEOUT_S,
+        reconnection_policy=ConstantReconnectionPolicy(1.0, None),
     )
     try:
         yield cluster.connect()

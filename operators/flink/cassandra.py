@@ -24,6 +24,7 @@ from operators.rows import STATEMENTS, Row, RowSettings, Write, writes_of
 
 SHOWN = 10
 """Places of a list that count as shown, for coverage."""
+RECONNECT_S = 1.0
 
 
 class SinkSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +110,11 @@ def connect(settings: SinkSettings) -> Any:
     from cassandra import ConsistencyLevel
     from cassandra.auth import PlainTextAuthProvider
     from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
-    from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
+    from cassandra.policies import (
+        ConstantReconnectionPolicy,
+        DCAwareRoundRobinPolicy,
+        TokenAwarePolicy,
+    )
 
     profile = ExecutionProfile(
         load_balancing_policy=TokenAwarePolicy(
@@ -122,6 +127,8 @@ def connect(settings: SinkSettings) -> Any:
     cluster = Cluster(
         list(settings.hosts), port=settings.port, protocol_version=5, auth_provider=auth,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile}, compression=False,
+        # The driver's own waits grow to ten minutes: too long once a node is back.
+        reconnection_policy=ConstantReconnectionPolicy(RECONNECT_S, None),
     )  # fmt: skip
     return cluster.connect()
 
