@@ -24,6 +24,7 @@ from tenacity import (
 
 from deploy.cluster import ClusterError
 from deploy.errors import HeadwaterError
+from jobs.access import python_client
 from jobs.settings import Kafka
 
 TIMEOUT_S = 10.0
@@ -84,11 +85,10 @@ def lag_of(kafka: Kafka) -> Iterator[Lag]:
 
     consumer = Consumer(
         {
-            "bootstrap.servers": kafka.bootstrap,
+            **python_client(kafka),
             "group.id": kafka.group,
             "enable.auto.commit": False,
             "log_level": 0,
-            **kafka.properties,
         }
     )
     try:
@@ -150,9 +150,8 @@ def forget_offsets(kafka: Kafka) -> None:
     from confluent_kafka.admin import AdminClient
 
     settings: dict[str, str | int | float | bool] = {
-        "bootstrap.servers": kafka.bootstrap,
+        **python_client(kafka),
         "log_level": 0,
-        **kafka.properties,
     }
     # A new Kafka makes the topic of the offsets at the first question about one.
     early = {

@@ -40,11 +40,18 @@ def doctor(config: Config = None) -> None:
 
 
 @app.command()
-def up(config: Config = None, taskmanagers: Count = None) -> None:
+def up(
+    config: Config = None,
+    taskmanagers: Count = None,
+    *,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="TLS, passwords, roles; for a new stack.")
+    ] = False,
+) -> None:
     """Start what is missing of Kafka, Cassandra and Flink; create topics and tables."""
     from deploy.stack import console
 
-    console.up(config, taskmanagers)
+    console.up(config, taskmanagers, secure=secure)
 
 
 @app.command()

@@ -26,6 +26,7 @@ from deploy.serving.store import Store, opened
 from deploy.serving.view import ShownItem, ShownList
 from deploy.stack import Stack
 from deploy.stack.reporting import reporter
+from jobs.access import python_client
 from jobs.settings import Kafka
 from operators.events import Item
 from operators.reading import StoredList
@@ -74,10 +75,10 @@ def run(config: Path | None, user: str | None, *, down: bool) -> int:
         return 1
     job_id = _start(stack, planned, console)
     source = _read(console)
-    with lag_of(planned.settings.kafka) as lag:
+    with lag_of(planned.kafka) as lag:
         _send(source, stack, planned, lag, console)
         _catch_up(stack, lag, job_id, console)
-    with opened(planned.settings.cassandra) as store:
+    with opened(planned.cassandra) as store:
         good = _click(store, taste_of(source), user, planned, console)
     _farewell(stack, console, down=down)
     return 0 if good else 1
@@ -133,7 +134,7 @@ def _send(source: Source, stack: Stack, planned: Plan, lag: Lag, console: Consol
         return
     with show_on(console) as show:
         show.begin("sending ratings and films to Kafka", report.events)
-        producer = Producer(connect(planned.settings.kafka.bootstrap))
+        producer = Producer(connect(planned.kafka.bootstrap, python_client(planned.kafka)))
         replay(source, producer, Pace(None), on_sent=lambda sent: show(sent.events))
         if producer.flush():
             msg = f"{producer.failed} records did not reach Kafka: {producer.first_failure}"
@@ -246,7 +247,7 @@ def _click(store: Store, taste: Taste, wanted: str | None, planned: Plan, consol
     film = Film(film_id, store.items(TENANT, [film_id])[film_id].title)
     console.print(Rule(f"user {user}, {len(taste.films[user])} ratings: BEFORE", align="left"))
     console.print(tables.user_list(before))
-    took_ms = send_like(user, film, planned.settings.kafka, lambda: _as_of_ms(store, user))
+    took_ms = send_like(user, film, planned.kafka, lambda: _as_of_ms(store, user))
     after = serve(store, query)
     marks = moves(before.items, after.items)
     console.print(Rule(f"user {user} likes {film.title}: AFTER", align="left"))
@@ -293,7 +294,7 @@ def send_like(user: str, film: Film, kafka: Kafka, as_of_ms: Callable[[], int]) 
     """
     from confluent_kafka import Producer as Client
 
-    client = Client({"bootstrap.servers": kafka.bootstrap, "linger.ms": 0, **kafka.properties})
+    client = Client({**python_client(kafka), "linger.ms": 0})
     # What a running program has long done: the first record would wait for the topic's leader.
     client.list_topics(kafka.events, 10)
     event_ms = time.time_ns() // 1_000_000

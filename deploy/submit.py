@@ -83,7 +83,7 @@ def launch(
     launcher.require_idle(job)
     savepoint = Savepoints(stack.layout).find(job, options.savepoint) if options.savepoint else None
     if savepoint is None:
-        forget_offsets(planned.settings.kafka)
+        forget_offsets(planned.kafka)
     launcher.make_room(planned.settings.parallelism or 1, report)
     called = launching.command(stack.flink_home, file, planned.arguments, savepoint)
     text = launching.typed(called, stack.flink_env(), launching.shell())

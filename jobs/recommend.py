@@ -17,7 +17,8 @@ from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import StatementSet, StreamTableEnvironment
 
 from jobs import settings as configuration
-from jobs.settings import Recommend
+from jobs.access import cassandra_password
+from jobs.settings import Cassandra, Recommend
 from jobs.wiring import (
     ARRIVED_MS,
     DEAD_LETTERS,
@@ -118,25 +119,42 @@ def _stages(settings: Recommend, flow: Flow) -> None:
     )  # fmt: skip
 
 
+RAW = {
+    "keep": "`value`",
+    "hash": "CAST(SHA256(CAST(`value` AS STRING)) AS BYTES)",
+    "drop": "CAST(NULL AS BYTES)",
+}
+QUOTED = "'''[^'']*'''"
+"""What a reason quotes of a record."""
+
+
 def _dead_letters(source: str, topic: str, settings: Recommend) -> str:
     late = "the event is late: its time lies before the watermark, windows up to it are closed"
     reason, refused = "`reason`", "`reason` IS NOT NULL"
     if settings.clock == "replay":
         reason = f"COALESCE(`reason`, '{late}')"
         refused = f"{refused} OR ({LATE})"
+    if settings.kafka.redact != "keep":
+        reason = f"REGEXP_REPLACE({reason}, {QUOTED}, 'a value')"
     return (
-        f"INSERT INTO {DEAD_LETTERS} SELECT `value`, '{topic}', `partition`, `offset`, {reason}, "
-        f"`seen_at` FROM parsed_{source} WHERE {refused}"
+        f"INSERT INTO {DEAD_LETTERS} SELECT {RAW[settings.kafka.redact]}, '{topic}', `partition`, "
+        f"`offset`, {reason}, `seen_at` FROM parsed_{source} WHERE {refused}"
     )
 
 
+def _password(cassandra: Cassandra) -> str | None:
+    """The password of the environment, unless a file on the workers holds it."""
+    return cassandra_password(cassandra) if cassandra.user and not cassandra.password_file else None
+
+
 def sink_settings(settings: Recommend) -> SinkSettings:
-    """Settings of the rows' writer, with the password of the environment."""
+    """Settings of the rows' writer."""
     cassandra = settings.cassandra
     return SinkSettings(
         hosts=cassandra.hosts, port=cassandra.port, datacenter=cassandra.datacenter,
         keyspace=cassandra.keyspace, user=cassandra.user,
-        password=configuration.from_environment(configuration.CASSANDRA_PASSWORD),
+        password=_password(cassandra), password_file=cassandra.password_file,
+        tls_ca=cassandra.tls_ca,
         consistency=cassandra.consistency, concurrency=cassandra.concurrency,
         batch_bytes=cassandra.batch_bytes, timeout_s=cassandra.timeout_s,
         attempts=cassandra.attempts,
@@ -159,9 +177,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(str(error))
     sys.stdout.write(f"effective settings of recommend:\n{configuration.effective(settings)}\n")
     tables = table_environment(StreamExecutionEnvironment.get_execution_environment(), settings)
-    kafka_sources(tables, settings)
-    kafka_dead_letters(tables, settings)
-    tables.create_temporary_function("write_rows", rows_writer(sink_settings(settings)))
+    try:
+        kafka_sources(tables, settings)
+        kafka_dead_letters(tables, settings)
+        tables.create_temporary_function("write_rows", rows_writer(sink_settings(settings)))
+    except HeadwaterError as error:
+        sys.exit(str(error))
     result = build(tables, settings).execute()
     client = result.get_job_client()
     sys.stdout.write(f"job {client.get_job_id() if client else 'submitted'}\n")

@@ -29,6 +29,7 @@ from operators.strengths import Strengths
 Positive = Annotated[int, Meta(ge=1)]
 SECRET = re.compile("jaas|password|secret|token|credential|[._]key$", re.IGNORECASE)
 CASSANDRA_PASSWORD = "HEADWATER_CASSANDRA_PASSWORD"
+KAFKA_PASSWORD = "HEADWATER_KAFKA_PASSWORD"
 
 
 class SettingsError(HeadwaterError):
@@ -36,14 +37,21 @@ class SettingsError(HeadwaterError):
 
 
 class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where events come from.
+    """Where events come from. A password is read from a file or HEADWATER_KAFKA_PASSWORD.
 
     Attributes:
         bootstrap: Servers, host:port[,...].
         group: Consumer group; its offsets show the lag, recovery goes by checkpoints.
         events, items, dead_letters: Names of the topics.
         start: Where a job without a savepoint begins.
-        properties: Further client properties, for example of security.
+        tls_ca: PEM file of the authority that signed the brokers' certificates; switches TLS on.
+        user: Name to log in with (SASL); empty for none.
+        mechanism: How the password is proven.
+        password_file: File that holds it, where the job runs.
+        redact: What a dead letter holds of the record: all of it (`keep`), its SHA-256 in
+            hexadecimal (`hash`), or nothing (`drop`). Topic, partition, offset and the reason stay;
+            where the record is not kept, values quoted in the reason are left out.
+        properties: Further client properties.
     """
 
     bootstrap: str = "127.0.0.1:9092"
@@ -52,15 +60,23 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     items: str = "headwater.items"
     dead_letters: str = "headwater.dead-letters"
     start: Literal["earliest", "latest"] = "earliest"
+    tls_ca: str = ""
+    user: str = ""
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    password_file: str = ""
+    redact: Literal["keep", "hash", "drop"] = "keep"
     properties: dict[str, str] = {}
 
 
 class Cassandra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where lists go. A password is read from HEADWATER_CASSANDRA_PASSWORD.
+    """Where lists go. A password is read from a file or HEADWATER_CASSANDRA_PASSWORD.
 
     Attributes:
         hosts: Contact points.
         datacenter: Local data centre of the driver.
+        user: Role to log in as; empty for none.
+        password_file: File that holds its password, where the job runs.
+        tls_ca: PEM file of the authority that signed the nodes' certificates; switches TLS on.
         concurrency: Requests under way at once from one sink.
         batch_bytes: Largest batch of writes for the same replicas; 0 sends each alone. Cassandra
             refuses batches above batch_size_fail_threshold, 50 KiB unless its settings say else.
@@ -77,6 +93,8 @@ class Cassandra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     datacenter: str = "datacenter1"
     keyspace: str = "headwater"
     user: str = ""
+    password_file: str = ""
+    tls_ca: str = ""
     consistency: Literal["ONE", "LOCAL_ONE", "LOCAL_QUORUM", "QUORUM"] = "LOCAL_ONE"
     concurrency: Positive = 32
     batch_bytes: Annotated[int, Meta(ge=0)] = 40_000
@@ -238,7 +256,8 @@ def _hint(kind: type[Struct], error: str) -> str:
         if part:
             table = next(f.type for f in msgspec.structs.fields(table) if f.name == part)
     if SECRET.search(found[1]) or "passw" in found[1]:
-        return f"; a password is read from {CASSANDRA_PASSWORD}"
+        variable = KAFKA_PASSWORD if table is Kafka else CASSANDRA_PASSWORD
+        return f"; a password is read from the file `password_file` names, or from {variable}"
     names = list(table.__struct_fields__)
     near = difflib.get_close_matches(found[1], names, n=1)
     return f"; did you mean `{near[0]}`?" if near else f"; legal are {', '.join(names)}"

@@ -13,6 +13,7 @@ from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.table import Schema, StreamTableEnvironment, Table
 
+from jobs.access import java_client
 from jobs.settings import Job, Kafka
 from operators.flink.keyed import OUTPUT_TYPE, KeyedShell
 from operators.stage import Stage
@@ -121,8 +122,7 @@ def _options(settings: Job, topic: str) -> str:
 
 
 def _client(kafka: Kafka) -> dict[str, str]:
-    properties = {f"properties.{name}": value for name, value in kafka.properties.items()}
-    return {"properties.bootstrap.servers": kafka.bootstrap, **properties}
+    return {f"properties.{name}": value for name, value in java_client(kafka).items()}
 
 
 def _sql_options(options: Mapping[str, str]) -> str:

@@ -62,6 +62,9 @@ def run(options: BenchOptions, config: Path | None, out: Path | None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     notes = Console(stderr=True)
     stack = Stack(load_settings(config))
+    if stack.secure:
+        msg = "this stack has passwords, and the benchmark knows none: give it one without"
+        raise BenchError(msg)
     with reporter(notes) as tell:
         started = stack.up(tell)
         stack.ensure_taskmanagers(1, tell)

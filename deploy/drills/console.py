@@ -92,6 +92,9 @@ def opened(stack: Stack, config: Path | None, options: Options, report: Report) 
     Raises:
         HeadwaterError: The job runs already, or the stack does not start.
     """
+    if stack.secure:
+        msg = "this stack has passwords, and drills know none: give them a `home` of their own"
+        raise DrillError(msg)
     stack.up(report)
     Launcher(stack, Cluster(stack.flink_rest_url)).require_idle(JOB)
     with schema.connected(stack.cassandra_hosts, stack.cassandra_port) as session:

@@ -70,8 +70,7 @@ class Site(Struct, frozen=True, kw_only=True):
 
     def client(self) -> Mapping[str, Any]:
         """Settings of a Kafka client."""
-        kafka = plan(self.config).settings.kafka
-        return {"bootstrap.servers": self.stack.kafka_bootstrap, **kafka.properties}
+        return {"bootstrap.servers": self.stack.kafka_bootstrap}
 
 
 class Scene:

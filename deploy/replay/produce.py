@@ -1,6 +1,6 @@
 """Typed records to Kafka: keys, times, back-pressure, and a count of what did not arrive."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -59,13 +59,17 @@ class Client(Protocol):
         """Wait until the queue is empty; gives the number of records still in it."""
 
 
-def connect(bootstrap: str) -> Client:
+def connect(bootstrap: str, access: Mapping[str, str] | None = None) -> Client:
     """Make a client: idempotent, lz4, 20 ms linger, partitions like the Java client's.
+
+    Args:
+        bootstrap: Servers.
+        access: Client settings of one who has to log in.
 
     Raises:
         KafkaUnreachableError: If no broker answers within ten seconds, or a topic is missing.
     """
-    client = KafkaClient({"bootstrap.servers": bootstrap, **_SETTINGS})
+    client = KafkaClient({**_SETTINGS, **(access or {}), "bootstrap.servers": bootstrap})
     try:
         topics = client.list_topics(timeout=_CONNECT_TIMEOUT_S).topics
     except KafkaException as error:

@@ -59,7 +59,7 @@ def serve(store: Store, query: Query) -> ShownList:
 @contextmanager
 def store_of(config: Path | None) -> Iterator[Store]:
     """The store that the settings lead to."""
-    with opened(plan(config).settings.cassandra) as store:
+    with opened(plan(config).cassandra) as store:
         yield store
 
 
@@ -151,12 +151,12 @@ def profile(config: Path | None, tenant: str, user: str, *, as_json: bool) -> in
 
 def erase(config: Path | None, tenant: str, user: str, *, wait: bool) -> int:
     """Ask for the erasure of a user; with `wait`, until no row is left."""
-    settings, console = plan(config).settings, Console()
-    with opened(settings.cassandra) as store:
+    planned, console = plan(config), Console()
+    with opened(planned.cassandra) as store:
         if not store.knows(tenant, user):
             console.print(f"Nothing is stored of {user}; the request is sent nevertheless.")
-        client = erasure.connect(settings.kafka)
-        event = erasure.ask(client, settings.kafka.events, tenant, user, now_ms())
+        client = erasure.connect(planned.kafka)
+        event = erasure.ask(client, planned.kafka.events, tenant, user, now_ms())
         console.print(
             f"Sent {event.event_id}: forget {user} up to {tables.instant(event.event_time)}."
         )

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from deploy.errors import HeadwaterError
+from jobs.access import python_client
 from jobs.settings import Kafka
 from operators.events import Erase
 
@@ -37,12 +38,12 @@ def connect(kafka: Kafka) -> Client:
     from confluent_kafka import Producer
 
     settings = {
-        "bootstrap.servers": kafka.bootstrap,
+        **python_client(kafka),
         "partitioner": "murmur2_random",
         "message.timeout.ms": round(1000 * SEND_TIMEOUT_S),
         "log_level": 0,
     }
-    client: Client = Producer({**settings, **kafka.properties})
+    client: Client = Producer(settings)
     return client
 
 

@@ -1,7 +1,6 @@
 """The rows the jobs wrote, as structs: the only place here that speaks CQL."""
 
 import contextlib
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,8 @@ from msgspec import Struct
 
 from deploy.errors import HeadwaterError
 from deploy.stack import schema
-from jobs.settings import CASSANDRA_PASSWORD, Cassandra
+from jobs.access import cassandra_password
+from jobs.settings import Cassandra
 from operators.reading import ListedItem, StoredList
 from operators.seen import SeenFilter
 
@@ -175,10 +175,10 @@ def opened(settings: Cassandra) -> Iterator[Store]:
     from cassandra.cluster import NoHostAvailable
 
     where = f"{', '.join(settings.hosts)}:{settings.port}"
-    password = os.environ.get(CASSANDRA_PASSWORD)
+    password = cassandra_password(settings) if settings.user else None
     try:
         with schema.connected(
-            settings.hosts, settings.port, settings.user or None, password
+            settings.hosts, settings.port, settings.user or None, password, settings.tls_ca
         ) as session:
             yield Store(session, settings.keyspace)
     except NoHostAvailable as error:

@@ -18,17 +18,19 @@ STATE_COLOURS = {"running": "green", "starting": "yellow", "died": "red", "stopp
 CASSANDRA_PASSWORD = "HEADWATER_CASSANDRA_PASSWORD"
 
 
-def up(config: Path | None, taskmanagers: int | None) -> None:
+def up(config: Path | None, taskmanagers: int | None, *, secure: bool = False) -> None:
     """Starts what is missing and says where everything is."""
     stack, console = Stack(load_settings(config)), Console()
     with reporter(console) as report:
-        started = stack.up(report, taskmanagers)
+        started = stack.up(report, taskmanagers, secure=secure)
     console.print(f"Started: {', '.join(started)}" if started else "Everything was running.")
     console.print(
         f"Flink's page: {stack.flink_rest_url}   data: {stack.layout.data}", soft_wrap=True
     )
     if monitoring.wanted(stack.settings):
         console.print(f"Fresh, right, cheap? {monitoring.page(stack.settings)}", soft_wrap=True)
+    if stack.secure:
+        console.print(f"TLS, passwords and roles are on: {stack.layout.secrets}", soft_wrap=True)
 
 
 def down(config: Path | None, *, wipe: bool, wipe_cache: bool) -> None:

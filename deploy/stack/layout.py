@@ -37,6 +37,11 @@ class Layout(NamedTuple):
         return self.home / "run"
 
     @property
+    def secrets(self) -> Path:
+        """Keys and passwords of a secure stack."""
+        return self.home / "secrets"
+
+    @property
     def tmp(self) -> Path:
         """Temporary folders of all services; grows at hard kills, emptied by ``down``."""
         return self.home / "tmp"
@@ -71,5 +76,5 @@ class Layout(NamedTuple):
     def wipe(self) -> None:
         """Removes everything but the jars; nothing may be running."""
         self.wipe_tmp()
-        for folder in (self.data, self.conf, self.lib, self.run, self.home / "logs"):
+        for folder in (self.data, self.conf, self.lib, self.run, self.secrets, self.home / "logs"):
             shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from deploy.stack import jars, monitoring, processes, readiness, services
+from deploy.stack import jars, monitoring, processes, readiness, secrets, services
 from deploy.stack.errors import ServiceError, StackError
 from deploy.stack.java import find_java
 from deploy.stack.layout import Layout
@@ -72,13 +72,16 @@ class Stack:
 
     # --- starting -------------------------------------------------------------------------
 
-    def up(self, report: Report = silent, taskmanagers: int | None = None) -> list[str]:
+    def up(
+        self, report: Report = silent, taskmanagers: int | None = None, *, secure: bool = False
+    ) -> list[str]:
         """Starts what is missing, waits until all of it serves, creates topics and tables.
 
         Args:
             report: Told each step.
             taskmanagers: How many to have; ``None`` means the setting. One that died is
                 replaced in any case.
+            secure: Make it a stack with TLS, passwords and roles; it stays one until it is wiped.
 
         Returns:
             Names of the services that were started; empty if all of them ran.
@@ -94,6 +97,8 @@ class Stack:
             self._clean_up_after(records, missing)
             require_free(use for use in self.settings.ports() if use.service in missing)
             starter = self._starter(report)
+            if secure:
+                secrets.make(self.layout, starter.tools.java_home)
             config = services.prepare_flink(self.settings, self.layout, starter.tools)
             flinks = [name for name in wanted if is_flink(name)]
             monitoring.follow(flinks, self.settings, self.layout)
@@ -269,6 +274,11 @@ class Stack:
     def flink_home(self) -> Path:
         """Flink's home; its ``bin/flink`` is called with ``flink_env()``."""
         return services.flink_home()
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is one with TLS, passwords and roles."""
+        return secrets.is_secure(self.layout)
 
     def flink_env(self) -> dict[str, str]:
         """Environment to call ``$FLINK_HOME/bin/flink`` with, so that it finds this stack.

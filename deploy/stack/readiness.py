@@ -5,7 +5,7 @@ import json
 import socket
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def listens(port: int) -> bool:
     return False
 
 
-def kafka_answers(bootstrap: str) -> bool:
+def kafka_answers(bootstrap: str, client: Mapping[str, Any] | None = None) -> bool:
     """Whether the broker hands out metadata."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
@@ -35,7 +35,7 @@ def kafka_answers(bootstrap: str) -> bool:
     if not (host and listens(int(port))):
         return False
     with contextlib.suppress(KafkaException):
-        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, **(client or {})})
         return bool(admin.list_topics(timeout=5.0).brokers)
     return False
 

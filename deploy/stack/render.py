@@ -1,6 +1,7 @@
 """Fills the configuration templates of Kafka and Flink in from the settings.
 
-Cassandra needs no template: its ports and folders are system properties (see ``services``).
+Cassandra needs no template: its ports and folders are system properties (see ``services``); only
+what a secure stack adds is put into its YAML.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from deploy.stack import secrets
 from deploy.stack.errors import ServiceError
 from deploy.stack.layout import PACKAGE, Layout
 from deploy.stack.settings import StackSettings
@@ -35,12 +37,44 @@ def fill(template: Path, values: Mapping[str, object]) -> str:
 
 def kafka_properties(settings: StackSettings, layout: Layout) -> str:
     """The broker's ``server.properties``."""
-    values = {
+    secure = secrets.is_secure(layout)
+    values: dict[str, object] = {
         "port": settings.kafka_port,
         "controller_port": settings.port("kafka_controller_port"),
         "data": layout.data / "kafka",
+        "protocol": "SASL_SSL" if secure else "PLAINTEXT",
+        "controller_protocol": "SSL" if secure else "PLAINTEXT",
     }
-    return fill(PACKAGE / "kafka" / "server.properties", values)
+    text = fill(PACKAGE / "kafka" / "server.properties", values)
+    if not secure:
+        return text
+    values = {
+        "secrets": layout.secrets,
+        "admin": secrets.ADMIN,
+        "name": secrets.DISTINGUISHED_NAME,
+        "keystore_password": (layout.secrets / "keystore.password").read_text("utf-8"),
+        "admin_password": (layout.secrets / f"{secrets.ADMIN}.password").read_text("utf-8"),
+    }
+    return text + fill(PACKAGE / "kafka" / "secure.properties", values)
+
+
+def cassandra_config(layout: Layout) -> str:
+    """Cassandra's YAML: the shipped one, and on a secure stack passwords, rights and TLS too."""
+    text = (PACKAGE / "cassandra" / "cassandra.yaml").read_text("utf-8")
+    if not secrets.is_secure(layout):
+        return text
+    config = yaml.safe_load(text)
+    keystore = layout.secrets / "server.p12"
+    config["authenticator"], config["authorizer"] = "PasswordAuthenticator", "CassandraAuthorizer"
+    config["client_encryption_options"] = {
+        "enabled": True,
+        "optional": False,
+        "keystore": str(keystore),
+        "keystore_password": (layout.secrets / "keystore.password").read_text("utf-8"),
+        "store_type": "PKCS12",
+        "require_client_auth": False,
+    }
+    return yaml.safe_dump(config, sort_keys=False)
 
 
 def flink_config(

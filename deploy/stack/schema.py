@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import ssl
 import string
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from deploy.stack.errors import ServiceError, SettingsError
 from deploy.stack.layout import PACKAGE
+from deploy.stack.secrets import Login
 
 SCHEMA_FILE = PACKAGE.parent / "schema.cql"
 SINGLE_NODE = "{'class': 'SimpleStrategy', 'replication_factor': 1}"
@@ -47,7 +49,11 @@ def read_statements(
 
 @contextlib.contextmanager
 def connected(
-    hosts: Sequence[str], port: int, username: str | None = None, password: str | None = None
+    hosts: Sequence[str],
+    port: int,
+    username: str | None = None,
+    password: str | None = None,
+    tls_ca: str = "",
 ) -> Iterator[Any]:
     """A driver session on the given node, closed at the end."""
     from cassandra.auth import PlainTextAuthProvider
@@ -61,6 +67,7 @@ def connected(
         protocol_version=5,
         auth_provider=PlainTextAuthProvider(username, password or "") if username else None,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        ssl_context=ssl.create_default_context(cafile=tls_ca) if tls_ca else None,
         connect_timeout=TIMEOUT_S,
         reconnection_policy=ConstantReconnectionPolicy(1.0, None),
     )
@@ -68,6 +75,15 @@ def connected(
         yield cluster.connect()
     finally:
         cluster.shutdown()
+
+
+def session_of(
+    login: Login | None, hosts: Sequence[str], port: int
+) -> contextlib.AbstractContextManager[Any]:
+    """A session of one who logs in, or of anybody."""
+    if login is None:
+        return connected(hosts, port)
+    return connected(hosts, port, login.user, login.password, str(login.tls_ca))
 
 
 def apply_schema(session: Any, statements: Sequence[str]) -> None:
@@ -83,7 +99,8 @@ def apply_schema(session: Any, statements: Sequence[str]) -> None:
         try:
             session.execute(statement)
         except (DriverException, ErrorMessage) as error:
-            msg = f"Cassandra refused `{statement.splitlines()[0]}`: {error}"
+            told = re.sub("PASSWORD = '.*'", "PASSWORD = …", statement.splitlines()[0])
+            msg = f"Cassandra refused `{told}`: {error}"
             raise ServiceError(msg) from error
 
 

@@ -127,7 +127,7 @@ def kafka(settings: StackSettings, layout: Layout, tools: Tools) -> Launch:
     """The broker; a new data folder needs ``format_kafka`` first."""
     text = render.kafka_properties(settings, layout)
     properties = layout.conf / "server.properties"
-    properties.write_text(text, "utf-8")
+    _write_private(properties, text)
     command = [
         tools.java,
         *_java_options(KAFKA, layout, settings.kafka_heap),
@@ -138,6 +138,13 @@ def kafka(settings: StackSettings, layout: Layout, tools: Tools) -> Launch:
         str(properties),
     ]
     return Launch(KAFKA, command, clean_environment(), render.digest(command, text))
+
+
+def _write_private(path: Path, text: str) -> None:
+    """For the owner alone: on a secure stack it holds passwords."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text, "utf-8")
 
 
 def format_kafka(launch: Launch, layout: Layout) -> None:
@@ -165,7 +172,8 @@ def cassandra(settings: StackSettings, layout: Layout, tools: Tools) -> Launch:
     if agent is None:
         msg = f"no jamm jar in {tools.jars / 'cassandra'}: run down --wipe-cache, then up"
         raise ServiceError(msg)
-    config = PACKAGE / "cassandra" / "cassandra.yaml"
+    config = layout.conf / "cassandra.yaml"
+    _write_private(config, render.cassandra_config(layout))
     properties = {
         "logback.configurationFile": PACKAGE / "cassandra" / "logback.xml",
         "cassandra.config": config.as_uri(),

@@ -7,7 +7,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from deploy.stack import monitoring, processes, readiness, schema, services, topics
+from deploy.stack import (
+    grants,
+    monitoring,
+    processes,
+    readiness,
+    schema,
+    secrets,
+    services,
+    topics,
+)
 from deploy.stack.errors import ServiceError
 from deploy.stack.layout import Layout
 from deploy.stack.processes import Record
@@ -41,11 +50,15 @@ class Starter(NamedTuple):
             self.report(KAFKA, "starting")
             services.format_kafka(launch, self.layout)
             record = self._start(launch)
-        self._wait(lambda: readiness.kafka_answers(self.settings.kafka_bootstrap), record)
+        bootstrap, client = self.settings.kafka_bootstrap, secrets.kafka_client(self.layout)
+        self._wait(lambda: readiness.kafka_answers(bootstrap, client), record)
         wanted = topics.read_topics(event_partitions=self.settings.event_partitions)
         topics.apply_topics(
-            self.settings.kafka_bootstrap, wanted, warn=lambda text: self.report(KAFKA, text)
+            bootstrap, wanted, warn=lambda text: self.report(KAFKA, text), client=client
         )
+        if client:
+            admin = {"bootstrap.servers": bootstrap, **client}
+            grants.grant_kafka(admin, grants.passwords_of(self.layout))
         self.report(
             KAFKA, f"ready on {self.settings.kafka_bootstrap}, {len(wanted)} topics", done=True
         )
@@ -63,8 +76,13 @@ class Starter(NamedTuple):
             record = self._start(launch)
         self._wait(lambda: readiness.listens(self.settings.cassandra_port), record)
         keyspace, dimensions = self.settings.keyspace, self.settings.vector_dimensions
-        with schema.connected([HOST], self.settings.cassandra_port) as session:
+        admin, port = secrets.login(self.layout, secrets.ADMIN), self.settings.cassandra_port
+        if admin is not None:
+            grants.take_over(self.layout, port)
+        with schema.session_of(admin, [HOST], port) as session:
             schema.apply_schema(session, schema.read_statements(keyspace, dimensions))
+            if admin is not None:
+                grants.grant_cassandra(session, keyspace, grants.passwords_of(self.layout))
             present = schema.vector_dimensions(session, keyspace)
         if present != dimensions:
             msg = (

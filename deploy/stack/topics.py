@@ -1,7 +1,7 @@
 """Reads ``deploy/topics.toml`` and makes a Kafka agree with it, as often as it is called."""
 
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,6 +74,7 @@ def apply_topics(
     topics: Iterable[Topic],
     replication: int = 1,
     warn: Callable[[str], None] = lambda _: None,
+    client: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Creates the missing topics and puts the settings of the present ones right.
 
@@ -82,6 +83,7 @@ def apply_topics(
         topics: What should be there.
         replication: Replicas of a new topic.
         warn: Told about a topic whose partitions differ, which only its owner may change.
+        client: Further settings of the client.
 
     Returns:
         Names of the topics that were created.
@@ -92,7 +94,7 @@ def apply_topics(
     from confluent_kafka.admin import AdminClient
 
     # The client has to be kept until its futures have resolved, or they never do.
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, **(client or {})})
     wanted = list(topics)
     present = admin.list_topics(timeout=TIMEOUT_S).topics
     missing = [topic for topic in wanted if topic.name not in present]

@@ -6,8 +6,10 @@ again. That is harmless: every write carries the event's time, and the newest wi
 statements, idempotent, one frozen cell a list).
 """
 
+import ssl
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -42,6 +44,8 @@ class SinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     attempts: int
     rows: RowSettings
+    password_file: str = ""
+    tls_ca: str = ""
 
 
 class WriteFailedError(Exception):
@@ -123,14 +127,23 @@ def connect(settings: SinkSettings) -> Any:
         consistency_level=getattr(ConsistencyLevel, settings.consistency),
         request_timeout=settings.timeout_s,
     )
-    auth = PlainTextAuthProvider(settings.user, settings.password) if settings.user else None
+    auth = PlainTextAuthProvider(settings.user, _password(settings)) if settings.user else None
+    tls = ssl.create_default_context(cafile=settings.tls_ca) if settings.tls_ca else None
     cluster = Cluster(
         list(settings.hosts), port=settings.port, protocol_version=5, auth_provider=auth,
+        ssl_context=tls,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile}, compression=False,
         # The driver's own waits grow to ten minutes: too long once a node is back.
         reconnection_policy=ConstantReconnectionPolicy(RECONNECT_S, None),
     )  # fmt: skip
     return cluster.connect()
+
+
+def _password(settings: SinkSettings) -> str:
+    """What the file holds, read here: it does not travel with the job."""
+    if settings.password_file:
+        return Path(settings.password_file).read_text("utf-8").strip()
+    return settings.password or ""
 
 
 class CassandraExecutor:

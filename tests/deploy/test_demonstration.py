@@ -159,7 +159,7 @@ class Stage:
         put(demo, "Cluster", lambda _: SimpleNamespace(active=lambda _: None))
         put(demo.submit, "launch", lambda *_: note("submit") or "id")
         put(demo, "lag_of", self.lag_of)
-        put(demo, "connect", lambda _: None)
+        put(demo, "connect", lambda *_: None)
         put(demo, "Producer", lambda _: self)
         put(demo, "replay", lambda *_, **__: note("send"))
         put(demo, "until_caught_up", lambda *_: note("catch up"))

@@ -58,7 +58,7 @@ def test_kafka_listens_on_the_loopback_alone_and_makes_no_topics_by_itself(
     pairs = dict(
         line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#")
     )
-    assert pairs["listeners"] == "PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093"
+    assert pairs["listeners"] == "CLIENT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093"
     assert pairs["controller.quorum.voters"] == "1@127.0.0.1:19093"
     assert pairs["auto.create.topics.enable"] == "false"
     assert pairs["log.dirs"] == str(layout.data / "kafka")

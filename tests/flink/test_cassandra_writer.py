@@ -11,7 +11,7 @@ from cassandra import OperationTimedOut
 from cassandra.query import BatchType, PreparedStatement
 
 from jobs.recommend import sink_settings
-from jobs.settings import CASSANDRA_PASSWORD, Recommend
+from jobs.settings import CASSANDRA_PASSWORD, Recommend, SettingsError
 from operators.flink import cassandra as sink
 from operators.flink.cassandra import CassandraExecutor, WriteFailedError, Writer, WriteRows
 from operators.flink.keyed import pack
@@ -277,9 +277,18 @@ def test_the_sink_takes_its_settings_from_the_job_and_its_password_from_the_envi
     made = msgspec.to_builtins(sink_settings(job))
     assert made == {
         "hosts": ["a", "b"], "port": 1, "datacenter": "d", "keyspace": "k", "user": "u",
-        "password": "hunter2", "consistency": "QUORUM", "concurrency": 2, "batch_bytes": 3,
-        "timeout_s": 4.5, "attempts": 6,
+        "password": "hunter2", "password_file": "", "tls_ca": "", "consistency": "QUORUM",
+        "concurrency": 2, "batch_bytes": 3, "timeout_s": 4.5, "attempts": 6,
         "rows": msgspec.to_builtins(RowSettings(surface="s", model="m", variant="v", ttl_s=7)),
     }  # fmt: skip
     monkeypatch.delenv(CASSANDRA_PASSWORD)
-    assert sink_settings(job).password is None
+    with pytest.raises(SettingsError, match=f"password_file .* or {CASSANDRA_PASSWORD}"):
+        sink_settings(job)
+
+
+def test_a_password_in_a_file_stays_where_the_job_runs(monkeypatch):
+    monkeypatch.setenv(CASSANDRA_PASSWORD, "hunter2")
+    job = msgspec.convert({"cassandra": {"user": "u", "password_file": "/run/p"}}, Recommend)
+    made = sink_settings(job)
+    assert made.password is None
+    assert made.password_file == "/run/p"
