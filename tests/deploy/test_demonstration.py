@@ -147,9 +147,7 @@ class Stage:
         Stack(settings).layout.make()
         note = self.done.append
         kafka = SimpleNamespace(bootstrap="k")
-        planned = SimpleNamespace(
-            stack=settings, settings=SimpleNamespace(kafka=kafka, cassandra=None)
-        )
+        planned = SimpleNamespace(stack=settings, kafka=kafka, cassandra=None)
         put = monkeypatch.setattr
         put(demo, "DATA", tmp_path / "set")
         put(demo, "plan", lambda _: planned)
