@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 from rich.console import Console
 
-from deploy import launching
+from deploy import launching, preflight
 from deploy.catching_up import forget_offsets
 from deploy.cluster import Cluster
 from deploy.connections import Plan, plan
@@ -82,6 +82,7 @@ def launch(
     launcher = _launcher(stack)
     launcher.require_idle(job)
     savepoint = Savepoints(stack.layout).find(job, options.savepoint) if options.savepoint else None
+    preflight.check(planned)
     if savepoint is None:
         forget_offsets(planned.kafka)
     launcher.make_room(planned.settings.parallelism or 1, report)

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from deploy.errors import HeadwaterError
+from deploy.preflight import cassandra_trouble
 from deploy.stack import schema
 from jobs.access import cassandra_password
 from jobs.settings import Cassandra
@@ -182,8 +183,7 @@ def opened(settings: Cassandra) -> Iterator[Store]:
         ) as session:
             yield Store(session, settings.keyspace)
     except NoHostAvailable as error:
-        msg = f"no Cassandra answers at {where}: start one with `headwater up`"
-        raise StoreError(msg) from error
+        raise StoreError(cassandra_trouble(settings, error.errors.values())) from error
     except InvalidRequest as error:
         msg = f"Cassandra at {where} lacks the tables ({error}): `headwater up` creates them"
         raise StoreError(msg) from error

@@ -17,6 +17,7 @@ from deploy.replay.readers import open_source
 from deploy.serving import view
 from deploy.serving.store import ItemFacts
 from deploy.stack import Stack, StackSettings
+from jobs.settings import Kafka
 from operators.events import Border, Interaction, Rejected, parse_event
 from tests.deploy.rows import AS_OF_MS, MemoryStore, item, own, stored
 
@@ -146,7 +147,7 @@ class Stage:
         settings = StackSettings(home=str(tmp_path / "home"))
         Stack(settings).layout.make()
         note = self.done.append
-        kafka = SimpleNamespace(bootstrap="k")
+        kafka = Kafka(bootstrap="k")
         planned = SimpleNamespace(stack=settings, kafka=kafka, cassandra=None)
         put = monkeypatch.setattr
         put(demo, "DATA", tmp_path / "set")

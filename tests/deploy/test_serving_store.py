@@ -127,5 +127,8 @@ def test_titles_are_asked_for_once_an_item(monkeypatch):
 
 def test_no_cassandra_says_where_and_what_to_do():
     nowhere = Cassandra(hosts=["127.0.0.1"], port=1)
-    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1: start one"), opened(nowhere):
+    with (
+        pytest.raises(StoreError, match=r"answers at 127\.0\.0\.1:1 .*: start one"),
+        opened(nowhere),
+    ):
         pass

@@ -59,6 +59,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PlayedCluster:
     monkeypatch.setattr(submit, "Cluster", lambda url: made)
     made.forgotten = []
     monkeypatch.setattr(submit, "forget_offsets", lambda kafka: made.forgotten.append(kafka.group))
+    monkeypatch.setattr(submit.preflight, "check", lambda planned: None)
     monkeypatch.setattr(Stack, "flink_env", lambda _: {"FLINK_CONF_DIR": "/conf"})
     monkeypatch.setattr(Stack, "ensure_taskmanagers", lambda *_: [])
     return made

@@ -1,0 +1,192 @@
+"""The path on a stack with TLS, passwords and roles; who is not let in; what logs do not say."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from typer.testing import CliRunner
+
+from deploy import preflight
+from deploy.cli import app
+from deploy.connections import plan
+from deploy.errors import HeadwaterError
+from deploy.preflight import check_cassandra, check_kafka
+from deploy.serving.store import opened
+from deploy.stack import Stack, schema, secrets
+from deploy.stack.errors import ServiceError
+from deploy.stack.java import find_java
+
+pytestmark = pytest.mark.stack
+
+USERS = [f"secret-reader-{n}" for n in range(8)]
+ITEMS = [f"book-{n}" for n in range(6)]
+change = msgspec.structs.replace
+
+
+@pytest.fixture(scope="module")
+def secure(new_stack: Callable[..., Stack]) -> Stack:
+    made = new_stack()
+    made.up(secure=True)
+    return made
+
+
+@pytest.fixture
+def config(secure: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    values = {k: v for k, v in msgspec.to_builtins(secure.settings).items() if v is not None}
+    lines = ["[stack]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    file = tmp_path / "headwater.toml"
+    file.write_text("\n".join([*lines, "[recommend.kafka]", 'redact = "drop"']))
+    monkeypatch.setenv("HEADWATER_CONFIG", str(file))
+    return file
+
+
+def client(stack: Stack, role: str) -> dict[str, Any]:
+    access = secrets.kafka_client(stack.layout, role)
+    return {"bootstrap.servers": stack.kafka_bootstrap, "log_level": 0, **access}
+
+
+def produced(stack: Stack, role: str, topic: str, *values: bytes) -> list[int]:
+    """Codes of the records that Kafka refused."""
+    refused: list[int] = []
+    sender = Producer(client(stack, role))
+    for value in values:
+        sender.produce(topic, value, on_delivery=lambda e, _: e and refused.append(e.code()))
+    assert sender.flush(30) == 0
+    return refused
+
+
+def event(number: int) -> bytes:
+    user, item = USERS[number % len(USERS)], ITEMS[(number * 7 + number // 8) % len(ITEMS)]
+    return json.dumps({
+        "kind": "interaction", "event_id": f"e{number}", "user_id": user, "item_id": item,
+        "action": "like", "event_time": time.time_ns() // 1_000_000,
+    }).encode()  # fmt: skip
+
+
+def letters(stack: Stack) -> list[dict[str, Any]]:
+    reader = Consumer({**client(stack, "operator"), "group.id": "headwater-letters"})
+    reader.assign([TopicPartition("headwater.dead-letters", 0, 0)])
+    found = reader.consume(1, timeout=30)
+    reader.close()
+    return [json.loads(one.value()) for one in found if one.error() is None]
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.3)
+
+
+def other_authority(stack: Stack, folder: Path) -> str:
+    """A certificate that nobody of the stack signed."""
+    other = stack.layout._replace(home=folder)
+    secrets.make(other, find_java(None))
+    return str(other.secrets / "ca.pem")
+
+
+def test_who_is_not_let_in_is_told_which_setting_to_look_at(
+    secure: Stack, config: Path, tmp_path: Path
+) -> None:
+    settings = plan(config).settings
+    kafka, cassandra = settings.kafka, settings.cassandra
+    preflight.check(plan(config))
+    stranger = tmp_path / "stranger"
+    stranger.write_text("guessed")
+    authority = other_authority(secure, tmp_path / "other")
+    for changes, told in (
+        ({"password_file": str(stranger)}, r"recommend.*kafka\.password_file"),
+        ({"tls_ca": authority}, r"not signed by kafka\.tls_ca"),
+        ({"tls_ca": str(tmp_path / "none")}, r"kafka\.tls_ca names .*none"),
+    ):
+        with pytest.raises(HeadwaterError, match=told):
+            check_kafka(change(kafka, **changes), [kafka.events])
+    with pytest.raises(HeadwaterError, match=r"no topic headwater\.perhaps"):
+        check_kafka(kafka, ["headwater.perhaps"])
+    for changes, told in (
+        ({"password_file": str(stranger)}, r"recommend.*cassandra\.password_file"),
+        ({"tls_ca": authority}, r"not signed by cassandra\.tls_ca"),
+        ({"user": ""}, "anybody without a role"),
+        ({"keyspace": "perhaps"}, r"older than this program, or not there"),
+    ):
+        with pytest.raises(HeadwaterError, match=told):
+            check_cassandra(change(cassandra, **changes))
+
+
+def test_a_wrong_setting_ends_a_submission_before_anything_is_done(
+    secure: Stack, config: Path, tmp_path: Path
+) -> None:
+    stranger = tmp_path / "stranger"
+    stranger.write_text("guessed")
+    setting = f"cassandra.password_file={stranger}"
+    result = CliRunner().invoke(app, ["submit", "recommend", "--set", setting])
+    assert result.exit_code != 0
+    assert "cassandra.password_file" in str(result.exception)
+
+
+def test_a_role_may_do_its_work_and_no_other(secure: Stack) -> None:
+    denied = KafkaError.TOPIC_AUTHORIZATION_FAILED
+    assert produced(secure, "site", "headwater.events", b"{}") == []
+    assert produced(secure, "recommend", "headwater.events", b"{}") == [denied]
+    assert produced(secure, "site", "headwater.dead-letters", b"{}") == [denied]
+    from cassandra import Unauthorized
+
+    row = "INSERT INTO headwater.trending (tenant, segment) VALUES ('t', 's')"
+    look = "SELECT * FROM headwater.trending"
+    for role, allowed, refused in (("reader", look, row), ("recommend", row, look)):
+        login = secrets.login(secure.layout, role)
+        with schema.session_of(login, secure.cassandra_hosts, secure.cassandra_port) as session:
+            session.execute(allowed)
+            with pytest.raises(Unauthorized):
+                session.execute(refused)
+
+
+def test_the_path_works_and_neither_secrets_nor_users_are_in_the_logs(
+    secure: Stack, config: Path
+) -> None:
+    result = CliRunner().invoke(app, ["submit", "recommend", "--verbose"])
+    assert result.exit_code == 0, f"{result.output}{result.exception}"
+    passwords = [file.read_text() for file in secure.layout.secrets.glob("*.password")]
+    assert not [one for one in passwords if one in result.output]
+    bad = b'{"kind": "interaction", "user_id": "secret-reader-1", "action": "whispered-of"}'
+    assert produced(secure, "site", "headwater.events", bad, *map(event, range(400))) == []
+    with opened(plan(config).cassandra) as store:
+
+        def personal() -> bool:
+            rows = [store.user_list("default", user, "home") for user in USERS]
+            return all(row is not None and row.stored.fallback is None for row in rows)
+
+        wait_for(personal, "a list of everybody's own")
+        (letter,) = letters(secure)
+        assert letter["raw"] is None
+        assert "whispered" not in letter["reason"]
+        assert "an action is one of" in letter["reason"] or "event_id" in letter["reason"]
+        erased = CliRunner().invoke(app, ["erase", USERS[0], "--wait"])
+        assert erased.exit_code == 0, f"{erased.output}{erased.exception}"
+        assert not store.knows("default", USERS[0])
+    logs = [file for file in (secure.layout.home / "logs").rglob("*") if file.is_file()]
+    texts = [file.read_text("utf-8", errors="replace") for file in logs]
+    assert len(texts) > 4
+    told = [
+        one for one in [*passwords, "secret-reader", "whispered"] for text in texts if one in text
+    ]
+    assert told == []
+
+
+def test_secrets_are_for_their_owner_alone_and_a_stack_stays_what_it_was_made(
+    secure: Stack, new_stack: Callable[..., Stack]
+) -> None:
+    folder = secure.layout.secrets
+    assert folder.stat().st_mode & 0o077 == 0
+    for file in [*folder.glob("*.password"), secure.layout.conf / "server.properties"]:
+        assert file.stat().st_mode & 0o077 == 0, file
+    assert not (folder / "authority.p12").exists()
+    plain = new_stack()
+    (plain.layout.data / "kafka").mkdir(parents=True)
+    with pytest.raises(ServiceError, match="stack without passwords"):
+        plain.up(secure=True)
