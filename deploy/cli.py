@@ -9,6 +9,7 @@ import typer
 from deploy.bench import command as bench_command
 from deploy.drills import command as drill_command
 from deploy.evaluation import command as evaluation_command
+from deploy.peers import command as peers_command
 from deploy.replay import command as replay_command
 from deploy.serving import command as serving_command
 
@@ -171,6 +172,7 @@ def provision(
 bench_command.register(app)
 evaluation_command.register(app)
 drill_command.register(app)
+peers_command.register(app)
 replay_command.register(app)
 serving_command.register(app)
 
