@@ -37,9 +37,10 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Compared(Struct, frozen=True, kw_only=True):
-    """Results, and the peers that gave none, with the reason."""
+    """Results, and the peers that gave none, with the reason: not fit for the data, or failed."""
 
     results: list[Result]
+    unfit: dict[str, str]
     failed: dict[str, str]
 
 
@@ -49,10 +50,11 @@ def compare(given: Interactions, plan: Plan, show: Show, tell: Callable[[str], o
     work.mkdir(parents=True, exist_ok=True)
     stream = save(given, work)
     results: list[Result] = []
+    unfit: dict[str, str] = {}
     failed: dict[str, str] = {}
     for name, settings in plan.settings.items():
         if name in NEEDS_RATINGS and not given.has_ratings:
-            failed[name] = "it foretells stars, and the data set has none"
+            unfit[name] = "it foretells stars, and the data set has none"
             continue
         count = len(given.event_ids)
         job = Job(
@@ -64,7 +66,7 @@ def compare(given: Interactions, plan: Plan, show: Show, tell: Callable[[str], o
         except HeadwaterError as error:
             failed[name] = str(error)
             tell(f"{name}: {error}")
-    return Compared(results=results, failed=failed)
+    return Compared(results=results, unfit=unfit, failed=failed)
 
 
 def _run(

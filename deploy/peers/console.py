@@ -99,7 +99,7 @@ def print_table(console: Console, given: Interactions, compared: Compared) -> No
     for result in compared.results:
         table.add_row(*_cells(result, len(given.event_ids)))
     console.print(table)
-    for name, reason in compared.failed.items():
+    for name, reason in (compared.unfit | compared.failed).items():
         console.print(f"{name}: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 

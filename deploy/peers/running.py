@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from deploy.errors import HeadwaterError
@@ -85,8 +85,6 @@ def run(
     Raises:
         HeadwaterError: If it fails; the text ends with what it said last.
     """
-    import msgspec
-
     file, log = folder / f"{job.peer}.job", folder / f"{job.peer}.log"
     result = folder / f"{job.peer}.result"
     file.write_text(json.dumps(msgspec.to_builtins(job, enc_hook=str) | {"result": str(result)}))
@@ -105,7 +103,7 @@ def run(
                 process.kill()
                 raise
     if process.returncode:
-        said = "".join(deque(log.open(encoding="utf-8", errors="replace"), _TOLD_LINES))
+        said = "\n".join(log.read_text("utf-8", "replace").splitlines()[-_TOLD_LINES:])
         msg = f"peer {job.peer} ended with code {process.returncode}; {log} ends with:\n{said}"
         raise HeadwaterError(msg)
     return msgspec.json.decode(result.read_bytes(), type=Report)
@@ -120,8 +118,8 @@ def result_of(job: Job, report: Report, given: Interactions) -> Result:
         version=report.version,
         parameters=job.parameters[0],
         every=job.every,
-        seconds_cpu=round(measured.seconds_cpu, 2),
-        seconds_wall=round(measured.seconds_wall, 2),
+        seconds_cpu=round(measured.seconds_cpu, 3),
+        seconds_wall=round(measured.seconds_wall, 3),
         coverage=measured.items_shown / given.stream.item_count if measured.rows else None,
         outcomes=[(given.event_ids[row], rank or None) for row, rank in pairs],
         errors=measured.errors,

@@ -57,6 +57,7 @@ class Als(Batch):
             iterations=p.iterations, random_state=p.seed,
         )  # fmt: skip
         self._model.fit(csr_matrix((strengths, (users, items)), shape), show_progress=False)
+        self._model.num_threads = 1  # one user at a time: more threads would wait for each other
 
     def scores(self, user: int) -> Scores | None:
         if self._model is None:

@@ -16,7 +16,9 @@ the one of the last training, and that mean for users who were not there yet."""
 def padded(scores: Scores, count: int) -> Scores:
     """Scores with the lowest one for items that came after the training; shape (count,)."""
     lowest = scores.min(initial=0.0)
-    return np.concatenate((scores, np.full(count - len(scores), lowest, scores.dtype)))
+    filled = np.full(count, lowest)
+    filled[: len(scores)] = scores
+    return filled
 
 
 class Folding:

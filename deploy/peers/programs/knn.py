@@ -42,7 +42,7 @@ class ItemKnn(Streaming):
         norms = np.sqrt(squares[others] * np.repeat(squares[items], lengths))
         weights = np.concatenate([row[1] for row in rows]) * np.repeat(seeds, lengths)
         weights /= norms + self._parameters.shrink
-        return np.bincount(others, weights, self._past.items)
+        return np.bincount(others, weights, self._past.items).astype(np.float64)
 
     def learn(self, event: Event) -> None:
         self._pairs.learn(event)

@@ -61,7 +61,8 @@ class Past:
         known = self._touched[user].get(item)
         return Event(
             user, item, int(stream.strengths[n]), known or 0, known is None,
-            bool(stream.likes[n]) and item not in self._liked[user], float(stream.ratings[n]), int(stream.times[n]),
+            bool(stream.likes[n]) and item not in self._liked[user],
+            float(stream.ratings[n]), int(stream.times[n]),
         )  # fmt: skip
 
     def add(self, event: Event) -> None:

@@ -119,7 +119,8 @@ def top(scores: Scores, popularity: NDArray[np.int64], k: int) -> NDArray[np.int
         key = popularity[tied] * count - tied
         tied = tied[np.argpartition(key, len(key) - need)[len(key) - need :]]
     pool = np.concatenate((better, tied))
-    return pool[np.lexsort((pool, -popularity[pool], -scores[pool]))]
+    order: NDArray[np.intp] = np.lexsort((pool, -popularity[pool], -scores[pool]))
+    return pool[order]
 
 
 class Prequential:

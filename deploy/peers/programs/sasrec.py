@@ -12,7 +12,7 @@ import numpy as np
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
-import tensorflow as tf  # noqa: E402 - after the choice of Keras
+import tensorflow as tf
 
 from .folding import padded
 from .past import Past
@@ -138,9 +138,10 @@ class Sasrec(Batch):
 
 
 def _windows(given: Lines, length: int) -> tuple[Any, Any, Any, Any]:
-    """Cut every line into pieces: items plus 1, strengths, the item after each, whether to learn it.
+    """Cut every line into pieces.
 
-    Int32 each, shape (pieces, length), oldest first, filled up with zeros at the end.
+    Items plus 1, strengths, the item after each, and whether to learn it: int32 each, shape
+    (pieces, length), oldest first, filled up with zeros at the end.
     """
     follows = (
         np.r_[given.users[1:] == given.users[:-1], False] if len(given.users) else np.empty(0, bool)

@@ -3,6 +3,8 @@
 They make no lists: what foretells ratings best ranks badly (Cremonesi et al., RecSys 2010).
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +26,7 @@ class SurpriseParameters(NamedTuple):
     """
 
     model: str = "SVD"
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = MappingProxyType({})
     seed: int = 1
 
 

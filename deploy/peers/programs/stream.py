@@ -40,7 +40,7 @@ class Stream(NamedTuple):
 
     def until(self, count: int) -> "Stream":
         """The first interactions alone."""
-        return Stream(*(column[:count] for column in self))
+        return Stream(**{name: column[:count] for name, column in self._asdict().items()})
 
     def save(self, file: Path) -> None:
         """Write it as an npz file."""
@@ -50,4 +50,4 @@ class Stream(NamedTuple):
     def load(file: Path) -> "Stream":
         """Read what `save` wrote."""
         with np.load(file) as columns:
-            return Stream(*(columns[name] for name in Stream._fields))
+            return Stream(**{name: columns[name] for name in Stream._fields})

@@ -12,8 +12,8 @@ import numpy as np
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # TensorFlow Recommenders is written for Keras 2
 
-import tensorflow as tf  # noqa: E402 - after the choice of Keras
-import tensorflow_recommenders as tfrs  # noqa: E402
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
 
 from .folding import padded
 from .past import Past
@@ -46,13 +46,13 @@ class TwoTowerParameters(NamedTuple):
 class _Towers(tfrs.Model):  # type: ignore[misc]
     def __init__(self, items: int, parameters: TwoTowerParameters) -> None:
         super().__init__()
-        self.history = tf.keras.layers.Embedding(items, parameters.factors)
+        self.seeds = tf.keras.layers.Embedding(items, parameters.factors)
         self.dense = tf.keras.layers.Dense(parameters.factors)
         self.item = tf.keras.layers.Embedding(items, parameters.factors)
         self.task = tfrs.tasks.Retrieval(remove_accidental_hits=True)
 
     def query(self, items: Any, weights: Any) -> Any:
-        mean = tf.reduce_sum(self.history(items) * weights[:, :, None], 1)
+        mean = tf.reduce_sum(self.seeds(items) * weights[:, :, None], 1)
         return self.dense(mean / (tf.reduce_sum(weights, 1, keepdims=True) + 1e-9))
 
     def compute_loss(self, inputs: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002
@@ -95,7 +95,7 @@ class TwoTower(Batch):
         shuffled = examples.shuffle(len(rows), seed=p.seed + self._past.count)
         self._model.fit(shuffled.batch(p.batch), epochs=p.epochs, verbose=0)
         self._trained = self._past.items
-        self._histories = self._model.history.embeddings.numpy()
+        self._histories = self._model.seeds.embeddings.numpy()
         self._dense, self._bias = (w.numpy() for w in self._model.dense.weights)
         self._items = self._model.item.embeddings.numpy()[: self._trained]
 
