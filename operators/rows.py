@@ -22,6 +22,7 @@ from operators.messages import (
     SimilarRow,
     TrendingRow,
 )
+from operators.reading import ListedItem
 
 Row = ItemRow | SimilarRow | TrendingRow | ListRow | ProfileRow | ForgetRow
 Value = bytes | None
@@ -143,6 +144,16 @@ _WITHOUT_SEED = {
     "co_occurrence": "Goes with what you liked before",
     "trending": "Popular right now",
 }
+
+
+def items_of(row: ListRow | TrendingRow) -> list[ListedItem]:
+    """The items of a row as a reader gets them from the store."""
+    found = _listed(row) if isinstance(row, ListRow) else _trending(row)
+    return [
+        ListedItem(item_id=item, score=score, item_score=part, source=source, seed=seed,
+                   reason=reason)
+        for item, score, part, source, seed, reason in found
+    ]  # fmt: skip
 
 
 def _similar(row: SimilarRow) -> Iterator[_Item]:

@@ -59,7 +59,8 @@ FileOrder = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.command()(evaluate)
+    for command in (evaluate, tune, history):
+        app.command()(command)
 
 
 def evaluate(
@@ -118,3 +119,64 @@ def evaluate(
         "config": config, "keep": keep,
     }  # fmt: skip
     raise typer.Exit(console.evaluate(source, read, wanted, report, language or "en"))
+
+
+def tune(
+    source: replay.Place,
+    *,
+    out: Annotated[Path, typer.Option(help="Gets the settings found.")] = Path("tuned.toml"),
+    trials: Annotated[int, typer.Option(min=2, help="Runs, the defaults first.")] = 20,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Search this setting alone; repeatable.")
+    ] = None,
+    window_ms: Window = 1000,
+    k: K = 10,
+    limit: Limit = None,
+    positive: PositiveFrom = None,
+    seed: Seed = 1,
+    set_: Set = None,
+    config: Config = None,
+    mapping: replay.MappingFile = None,
+) -> None:
+    """Choose settings of the job on the validation part of a data set, and write them as TOML.
+
+    The last tenth of the events is left alone, for `evaluate --protocol split` with the file.
+    Columns of csv and jsonl are mapped by --mapping.
+    """
+    from deploy.evaluation import console
+
+    wanted: dict[str, Any] = {
+        "window_ms": window_ms, "k": k, "limit": limit, "positive": positive, "seed": seed,
+        "overrides": set_ or [], "config": config,
+    }  # fmt: skip
+    read = console.gather(mapping, None, {})
+    raise typer.Exit(console.tune(source, read, wanted, trials, only or [], out))
+
+
+def history(
+    user: Annotated[str, typer.Argument(help="User id, or session id.")],
+    at: Annotated[str, typer.Option(help="Time in ISO 8601, UTC, or milliseconds since 1970.")],
+    source: Annotated[
+        Path | None, typer.Option(help="A data set, as `replay` reads it; default: the topics.")
+    ] = None,
+    *,
+    tenant: Annotated[str, typer.Option(help="Whose data.")] = "default",
+    top: Annotated[int, typer.Option(min=1, help="Items at the most.")] = 10,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    window_ms: Window = 1000,
+    set_: Set = None,
+    config: Config = None,
+    mapping: replay.MappingFile = None,
+) -> None:
+    """Show what the list of a user was at a time.
+
+    Old lists are kept nowhere: the events up to that time are replayed, so the topics (or the data
+    set) have to hold them from the beginning, and the settings have to be those of then.
+    """
+    from deploy.evaluation import console
+
+    wanted: dict[str, Any] = {
+        "window_ms": window_ms, "overrides": set_ or [], "config": config,
+    }  # fmt: skip
+    read = console.gather(mapping, None, {}, tenant=tenant)
+    raise typer.Exit(console.history(source, (tenant, user), at, read, wanted, top, as_json=json))

@@ -10,13 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.evaluation import evaluate as work
-from deploy.evaluation import page
+from deploy.evaluation import history as past
+from deploy.evaluation import page, tuning
 from deploy.evaluation.intervals import Estimate
 from deploy.evaluation.report import Report
 from deploy.evaluation.words import Language
 from deploy.replay import console as replay
 from deploy.replay.options import Options as ReadOptions
 from deploy.replay.progress import show_on
+from deploy.serving import tables
 
 
 def gather(
@@ -28,7 +30,7 @@ def gather(
     """Options of reading, of the command line and the mapping file."""
     if settings.get("delimiter"):
         settings["delimiter"] = settings["delimiter"].replace("\\t", "\t")
-    given = {name: values or [] for name, values in pairs.items()}
+    given = {name: pairs.get(name) or [] for name in ("--map", "--map-action", "--map-item")}
     return replay.gather(mapping, settings, given, items)
 
 
@@ -43,6 +45,44 @@ def evaluate(
     console = Console()
     console.print(summary(report))
     console.print(f"{folder / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
+    return 0
+
+
+def tune(
+    place: Path, read: ReadOptions, wanted: Mapping[str, Any], trials: int, only: list[str],
+    out: Path,
+) -> int:  # fmt: skip
+    """Search, write the settings found, print the trials; the exit code."""
+    options, space = work.Options(read=read, **wanted), tuning.only(only)
+    console = Console(stderr=True)
+
+    def tell(number: int, trial: tuning.Trial) -> None:
+        values = ", ".join(f"{name} {value:g}" for name, value in trial.values.items())
+        line = f"{number}/{trials}: HR {trial.hr:.4f}, NDCG {trial.ndcg:.4f} with {values}"
+        console.print(line, highlight=False, soft_wrap=True)
+
+    with show_on(console) as show:
+        found = tuning.tune(place, options, trials, space, show, tell)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = tuning.as_toml(found, place, options)
+    out.write_text(text, "utf-8")
+    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def history(
+    place: Path | None, whose: tuple[str, str], at: str, read: ReadOptions,
+    wanted: Mapping[str, Any], top: int, *, as_json: bool,
+) -> int:  # fmt: skip
+    """Print the list of a user at a time; the exit code."""
+    at_ms, options = past.parse_time(at), work.Options(read=read, **wanted)
+    with show_on(Console(stderr=True)) as show:
+        shown = past.list_at(place, whose, at_ms, options, show, top)
+    console = tables.wide_console()
+    if as_json:
+        console.file.write(msgspec.json.format(msgspec.json.encode(shown)).decode() + "\n")
+    else:
+        console.print(tables.user_list(shown))
     return 0
 
 

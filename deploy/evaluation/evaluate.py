@@ -140,23 +140,29 @@ def run(
         show: Hears how far it is.
         cut: Leaves out events before they are sent.
     """
-    show.begin(f"reading {place.name}", None)
-    source = open_for_evaluation(place, _not_of_the_future(options.read), options.protocol, show)
-    show.begin("ordering events", source.count(options.limit))
-    events = ordered(stream.collect(source, settings.strengths, options.limit, show), options)
+    source, events = take(place, options, settings, show)
     events = cut(events) if cut else events
-    with _folder(options.keep) as folder:
+    with folder_of(options.keep) as folder:
         catalogue = stream.write(source, events, folder, options.limit)
         outcomes: list[Outcome] = []
         show.begin("running the job", len(events))
-        follow = runner.Follower(folder / "outcomes", outcomes)
-        cost = runner.run(folder, _arguments(options), lambda: show(follow.read()))
+        follow = runner.Follower(folder / "outcomes", list[Outcome], outcomes)
+        cost = runner.run(folder, arguments(options, "outcomes"), lambda: show(follow.read()))
         follow.read()
         dead = runner.lines_under(folder / "dead")
     return Ran(
         source=source, events=events, catalogue=catalogue, judged=gather(outcomes),
         settings=settings, cost=cost, dead_letters=dead,
     )  # fmt: skip
+
+
+def take(place: Path, options: Options, settings: Recommend, show: Show) -> tuple[Source, Events]:
+    """Read a data set and put its events in the order of the protocol."""
+    show.begin(f"reading {place.name}", None)
+    source = open_for_evaluation(place, _not_of_the_future(options.read), options.protocol, show)
+    show.begin("ordering events", source.count(options.limit))
+    events = stream.collect(source, settings.strengths, options.limit, show)
+    return source, ordered(events, options)
 
 
 def ordered(events: Events, options: Options) -> Events:
@@ -166,14 +172,14 @@ def ordered(events: Events, options: Options) -> Events:
     return stream.spread(events) if options.window_ms < stream.SPREAD_BELOW_MS else events
 
 
-def _arguments(options: Options) -> list[str]:
-    """Settings of the job for its own process, which reads the file by itself."""
+def arguments(options: Options, channel: str) -> list[str]:
+    """Of the job's own process, which reads the settings file by itself; keeps one channel."""
     config = ["--config", str(options.config.absolute())] if options.config else []
-    return [*config, "--capture", "outcomes", *overrides_of(options)]
+    return [*config, "--capture", channel, *overrides_of(options)]
 
 
 @contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def folder_of(keep: Path | None) -> Iterator[Path]:
     """An empty folder; a temporary one goes with the run."""
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="headwater-evaluate-") as name:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -21,8 +22,8 @@ from deploy.evaluation.sources import EvaluationError
 from deploy.stack.layout import PROJECT
 from deploy.stack.processes import read_stat
 from operators.flink.keyed import unpack
-from operators.messages import Outcome
 
+M = TypeVar("M")
 CAPTURED = ("rows", "outcomes")
 """Channels that the program appends to files of these names."""
 POLL_S = 0.25
@@ -37,28 +38,29 @@ class Cost(Struct, frozen=True):
     seconds_cpu: float
 
 
-class Follower:
-    """Reads the outcomes of a run while it runs.
+class Follower(Generic[M]):
+    """Reads a captured channel while it grows.
 
     Args:
-        path: The captured channel; need not be there yet.
-        outcomes: Gets the messages.
+        path: The file; need not be there yet.
+        kind: Type of a list of its messages.
+        messages: Gets them.
     """
 
-    def __init__(self, path: Path, outcomes: list[Outcome]) -> None:
-        self._path, self._outcomes, self._offset = path, outcomes, 0
-        self._decoder = msgspec.msgpack.Decoder(list[Outcome])
+    def __init__(self, path: Path, kind: type[list[M]], messages: list[M]) -> None:
+        self._path, self._messages, self._offset = path, messages, 0
+        self._decoder = msgspec.msgpack.Decoder(kind)
 
     def read(self) -> int:
-        """Take in what is new; gives the number of outcomes so far."""
+        """Take in what is new; gives the number of messages so far."""
         if self._path.exists():
             with self._path.open("rb") as file:
                 file.seek(self._offset)
                 whole = file.read().rpartition(b"\n")[0]
             self._offset += len(whole) + 1 if whole else 0
             for line in whole.decode("ascii").split():
-                self._outcomes += unpack(self._decoder, line)
-        return len(self._outcomes)
+                self._messages += unpack(self._decoder, line)
+        return len(self._messages)
 
 
 def run(
