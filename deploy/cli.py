@@ -12,6 +12,7 @@ from deploy.evaluation import command as evaluation_command
 from deploy.peers import command as peers_command
 from deploy.replay import command as replay_command
 from deploy.serving import command as serving_command
+from deploy.understanding import command as understanding_command
 
 app = typer.Typer(
     name="headwater",
@@ -175,6 +176,7 @@ drill_command.register(app)
 peers_command.register(app)
 replay_command.register(app)
 serving_command.register(app)
+understanding_command.register(app)
 
 
 def main() -> None:

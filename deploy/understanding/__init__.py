@@ -1,0 +1,1 @@
+"""Text understanding at the command line: analysing texts, training heads, measuring both."""
