@@ -31,7 +31,7 @@ def split(count: int, seed: int, test: int | None = None) -> tuple[list[int], li
     """Indices of training and test texts: a fifth for the test, or so many as asked for.
 
     >>> split(5, seed=1)
-    ([4, 2, 0, 3], [1])
+    ([0, 1, 2, 3], [4])
     """
     order = np.random.default_rng(seed).permutation(count).tolist()
     held_out = round(count * TEST_SHARE) if test is None else test
