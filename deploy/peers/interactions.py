@@ -65,7 +65,8 @@ def interactions(records: Iterable[Interaction | Item], strengths: Strengths) ->
         raise HeadwaterError(msg)
     types = (np.int32, np.int32, np.int8, np.bool_, np.float32, np.int64)
     columns = zip(*rows.values(), strict=True)
-    stream = Stream(*(np.array(c, t) for c, t in zip(columns, types, strict=True)))
+    arrays: list[Any] = [np.array(c, t) for c, t in zip(columns, types, strict=True)]
+    stream = Stream(*arrays)
     return Interactions(stream=stream, event_ids=list(rows))
 
 
