@@ -52,7 +52,7 @@ class Near(Struct, frozen=True):
     similarity: float
 
 
-class ItemFeatures(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ItemFeatures(Struct, frozen=True, kw_only=True):
     """What an item says.
 
     Attributes:
@@ -81,9 +81,7 @@ class ItemFeatures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     encoded: str = ""
 
 
-class Complete(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="complete"
-):
+class Complete(Struct, frozen=True, kw_only=True, tag_field="kind", tag="complete"):
     """The marker: all features of a tenant are there in this version."""
 
     event_time: _TimeMs
@@ -97,7 +95,7 @@ class ItemGone(Struct, frozen=True, kw_only=True):
     item_id: str
 
 
-class TextSignal(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TextSignal(Struct, frozen=True, kw_only=True):
     """What somebody wrote, without the text itself.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 Where the search runs was measured (`tests/bench/test_bench_search.py`, 384 dimensions, 2 cores):
 
-MEASURED
+
 
 An exact product needs no second copy of the data, gives the same neighbours after a restart (an
 approximate index depends on the order in which it was filled), and lives in the state that the
