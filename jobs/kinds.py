@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from jobs.settings import Job, Recommend
+from jobs.understand_settings import Understand
 
-KINDS: Mapping[str, type[Job]] = {"recommend": Recommend}
+KINDS: Mapping[str, type[Job]] = {"recommend": Recommend, "understand": Understand}
 """Settings by name of the job, which is also that of its table in the settings file."""
 
 

@@ -149,6 +149,26 @@ def kafka_dead_letters(tables: StreamTableEnvironment, settings: Job) -> None:
     )
 
 
+def kafka_records(tables: StreamTableEnvironment, kafka: Kafka, name: str, topic: str) -> None:
+    """Create a table (key, value) of text that writes records to a topic; no value deletes."""
+    options = {
+        "connector": "kafka",
+        "topic": topic,
+        **_client(kafka),
+        "properties.compression.type": "lz4",
+        "properties.linger.ms": "5",
+        "sink.delivery-guarantee": "at-least-once",
+        "key.format": "raw",
+        "key.fields": "key",
+        "value.format": "raw",
+        "value.fields-include": "EXCEPT_KEY",
+    }
+    tables.execute_sql(
+        f"CREATE TEMPORARY TABLE {name} (`key` STRING, `value` STRING) "
+        f"WITH ({_sql_options(options)})"
+    )
+
+
 class Flow:
     """The stages of a job, and who feeds whom.
 

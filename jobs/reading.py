@@ -1,0 +1,153 @@
+"""What the process of the model in `understand` is made of, and what it reads at its start."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from jobs.settings import Kafka
+from jobs.understand_settings import Understand
+from operators.errors import HeadwaterError
+from udfs.embedding import Encoder, pick_device
+from udfs.errors import ModelError
+from udfs.models import locate
+from udfs.reader import Reader, Remembered
+
+TIMEOUT_S = 10.0
+
+
+class TopicError(HeadwaterError):
+    """Kafka does not tell what a topic holds."""
+
+
+class _Published(Struct):
+    """Of a record of features, what saves the model work."""
+
+    content: str = ""
+    encoded: str = ""
+
+
+_PUBLISHED = msgspec.json.Decoder(_Published)
+
+
+def reader(settings: Understand) -> Reader:
+    """The reader of a process, not loaded yet, with the vectors that were published before."""
+    remembered = Remembered(settings.remembered)
+    for content, packed in published(settings.kafka):
+        remembered.put(content, packed)
+    encoder, note = _on_a_device(settings)
+    return Reader(
+        Encoder(encoder), lambda _: {}, remembered=remembered, note=note,
+        degrade=settings.without_model == "degrade",
+    )  # fmt: skip
+
+
+def _on_a_device(settings: Understand) -> tuple[Any, str]:
+    """Settings of the encoder with a device that is there, and why it is another one."""
+    encoder = settings.encoder
+    try:
+        pick_device(encoder.device)
+    except ModelError as error:
+        if settings.without_model == "refuse":
+            raise
+        return msgspec.structs.replace(encoder, device="cpu"), f"on the CPU: {error}"
+    return encoder, ""
+
+
+def check_model(settings: Understand) -> None:
+    """Refuse a model that is not there, before a job is submitted that would need it.
+
+    Raises:
+        ModelError: It is not there, and the settings do not allow to do without.
+    """
+    if settings.without_model == "refuse":
+        locate(settings.encoder.model)
+
+
+def published(kafka: Any) -> Iterator[tuple[str, bytes]]:
+    """Content keys and vectors of all features in the topic up to its end of now.
+
+    Raises:
+        TopicError: Kafka does not answer.
+    """
+    for value in _values(kafka, kafka.features):
+        try:
+            record = _PUBLISHED.decode(value)
+            packed = b64decode(record.encoded, validate=True)
+        except (msgspec.DecodeError, binascii.Error, UnicodeDecodeError):
+            continue  # somebody else's record: the worst of it is a text that is read again
+        if record.content and packed:
+            yield record.content, packed
+
+
+def _values(kafka: Kafka, topic: str) -> Iterator[bytes]:
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    consumer = _consumer(Consumer, kafka)
+    try:
+        ends = _ends(consumer, topic)
+        consumer.assign([TopicPartition(topic, number, 0) for number in ends])
+        left = dict(ends)
+        while left:
+            for message in consumer.consume(500, TIMEOUT_S):
+                value = None if message.error() else message.value()
+                if value is not None:
+                    yield value
+            for place in consumer.position([TopicPartition(topic, number) for number in left]):
+                if place.offset >= ends[place.partition]:
+                    del left[place.partition]
+    except KafkaException as error:
+        raise _unanswered(kafka, topic, error) from error
+    finally:
+        consumer.close()
+
+
+def ends_of(kafka: Kafka, topic: str) -> Mapping[int, int]:
+    """Offset behind the last record of each partition that holds any.
+
+    Raises:
+        TopicError: Kafka does not answer.
+    """
+    from confluent_kafka import Consumer, KafkaException
+
+    consumer = _consumer(Consumer, kafka)
+    try:
+        return _ends(consumer, topic)
+    except KafkaException as error:
+        raise _unanswered(kafka, topic, error) from error
+    finally:
+        consumer.close()
+
+
+def _consumer(kind: Any, kafka: Kafka) -> Any:
+    return kind(
+        {
+            "bootstrap.servers": kafka.bootstrap,
+            "group.id": f"{kafka.group}-start",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+            **kafka.properties,
+        }
+    )
+
+
+def _ends(consumer: Any, topic: str) -> dict[int, int]:
+    from confluent_kafka import KafkaException, TopicPartition
+
+    described = consumer.list_topics(topic, TIMEOUT_S).topics[topic]
+    if described.error is not None:
+        raise KafkaException(described.error)
+    ends = {}
+    for number in sorted(described.partitions):
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), TIMEOUT_S)
+        if high > low:
+            ends[number] = high
+    return ends
+
+
+def _unanswered(kafka: Kafka, topic: str, error: Any) -> TopicError:
+    return TopicError(f"topic {topic} at Kafka {kafka.bootstrap}: {error.args[0].str()}")

@@ -1,0 +1,156 @@
+"""The job `understand`: what items say and what people write, in vectors and words.
+
+    items ─── read ─┐                      ┌─► headwater.item-features, Cassandra item_features
+                    ├─► catalogue (tenant) ┤
+    events ── read ─┘                      └─► headwater.text-signals
+    what a model cannot read ─► dead letters
+
+`read` are pandas functions in a process of their own, where the model is (`udfs.flink`);
+`catalogue` keeps the vectors, fits the map, finds neighbours (`operators.catalogue`).
+
+A record that cannot be parsed is `recommend`'s dead letter and is only counted here; so is, in a
+replay, a late one. With another encoder the job begins without a savepoint: it reads the compacted
+catalogue from its first record, and the marker in `headwater.item-features` says when it is done.
+
+Submit it with `flink run -py jobs/understand.py --config headwater.toml`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.table import StatementSet, StreamTableEnvironment
+
+from jobs import reading
+from jobs import settings as configuration
+from jobs.recommend import sink_settings
+from jobs.settings import Recommend
+from jobs.understand_settings import Understand
+from jobs.wiring import (
+    ARRIVED_MS,
+    DEAD_LETTERS,
+    EVENTS,
+    ITEMS,
+    Flow,
+    kafka_dead_letters,
+    kafka_records,
+    kafka_sources,
+    table_environment,
+)
+from operators.catalogue import Catalogue
+from operators.errors import HeadwaterError
+from operators.flink.features import features_writer, records_of
+from operators.flink.parsing import wall_clock_ms
+from udfs.errors import UnderstandingError
+from udfs.flink import events_reader, items_reader
+
+FEATURES, SIGNALS = "sink_features", "sink_signals"
+"""Names of the tables that take records, (key, value)."""
+
+HAS_TEXT = "CAST(`value` AS STRING) LIKE '%\"text\"%'"
+"""Most events carry none; those need not go to Python."""
+
+
+def build(tables: StreamTableEnvironment, settings: Understand) -> StatementSet:
+    """Wire the job between the tables of its sources and sinks.
+
+    The tables `EVENTS`, `ITEMS`, `DEAD_LETTERS`, `FEATURES`, `SIGNALS` and the functions
+    `read_items`, `read_events` and `write_features` have to exist: `main` makes them of Kafka,
+    models and Cassandra, a test of files and a model of its own.
+    """
+    config = tables.get_config()
+    config.set("python.fn-execution.bundle.size", str(settings.bundle_records))
+    config.set("python.fn-execution.arrow.batch.size", str(settings.bundle_records))
+    config.set("python.fn-execution.bundle.time", str(settings.bundle_ms))
+    flow = Flow(tables, settings, f"buckets{settings.buckets}")
+    items = f"read_items(`key`, `value`, `partition`, `offset`, {ARRIVED_MS})"
+    _read(tables, settings, flow, ITEMS, items, "TRUE")
+    _read(tables, settings, flow, EVENTS, "read_events(`value`)", HAS_TEXT)
+    flow.stage(
+        "catalogue", partial(Catalogue, settings.catalogue), sends=("features", "signals"),
+        window_ms=settings.batch_ms,
+    )  # fmt: skip
+    statements = tables.create_statement_set()
+    for source, topic in ((EVENTS, settings.kafka.events), (ITEMS, settings.kafka.items)):
+        statements.add_insert_sql(
+            f"INSERT INTO {DEAD_LETTERS} SELECT `value`, '{topic}', `partition`, `offset`, "
+            f"`reason`, `seen_at` FROM read_{source} WHERE `reason` IS NOT NULL"
+        )
+    tables.create_temporary_function("records", records_of())
+    for channel, sink in (("features", FEATURES), ("signals", SIGNALS)):
+        flow.shared(f"{channel}_packed", f"SELECT `payload` FROM ({flow.channel(channel)})",
+                    dated=False)  # fmt: skip
+        statements.add_insert_sql(
+            f"INSERT INTO {sink} SELECT r.`key`, r.`value` FROM {channel}_packed, "
+            "LATERAL TABLE(records(`payload`)) AS r(`key`, `value`)"
+        )
+    tables.execute_sql("CREATE TEMPORARY TABLE written (ok BOOLEAN) WITH ('connector'='blackhole')")
+    statements.add_insert_sql(
+        "INSERT INTO written SELECT write_features(`payload`) FROM features_packed"
+    )
+    return statements
+
+
+def _read(
+    tables: StreamTableEnvironment,
+    settings: Understand,
+    flow: Flow,
+    source: str,
+    call: str,
+    condition: str,
+) -> None:
+    """View `read_*` of the records of a source, and their messages into the stage.
+
+    The row that ends a partition goes to every bucket, behind all rows before it: on the same way,
+    or it would overtake them.
+    """
+    time = "" if settings.clock == "live" else ", `ts`"
+    flow.shared(
+        f"read_{source}",
+        "SELECT `value`, `partition`, `offset`, `seen_at`, said.reason AS `reason`, "
+        "said.bucket AS `bucket`, said.buckets AS `buckets`, said.payload AS `payload`, "
+        f"said.shared AS `shared`{time} FROM (SELECT `value`, `partition`, `offset`, "
+        f"{ARRIVED_MS} AS `seen_at`{time}, {call} AS said FROM {source} WHERE {condition})",
+    )
+    tables.execute_sql(
+        f"CREATE TEMPORARY VIEW said_{source} AS SELECT 'catalogue' AS `channel`, "
+        "t.`target` AS `bucket`, "
+        "CASE WHEN t.`target` = `bucket` THEN `payload` ELSE `shared` END AS `payload`, `ts` "
+        f"FROM read_{source} CROSS JOIN UNNEST(`buckets`) AS t(`target`)"
+    )
+    flow.feed(f"said_{source}", "catalogue")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the settings, print them, submit the job."""
+    parser = argparse.ArgumentParser(description="Headwater's understand job")
+    parser.add_argument("--config", type=Path, help="settings file, table [understand]")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args(argv)
+    try:
+        settings = configuration.load(Understand, arguments.config, arguments.set)
+        reading.check_model(settings)
+        ends = reading.ends_of(settings.kafka, settings.kafka.items)
+    except (HeadwaterError, UnderstandingError) as error:
+        sys.exit(str(error))
+    sys.stdout.write(f"effective settings of understand:\n{configuration.effective(settings)}\n")
+    tables = table_environment(StreamExecutionEnvironment.get_execution_environment(), settings)
+    kafka_sources(tables, settings)
+    kafka_dead_letters(tables, settings)
+    kafka_records(tables, settings.kafka, FEATURES, settings.kafka.features)
+    kafka_records(tables, settings.kafka, SIGNALS, settings.kafka.signals)
+    common = ("understand", partial(reading.reader, settings), settings.border, settings.buckets)
+    tables.create_temporary_function("read_items", items_reader(*common, wall_clock_ms, ends))
+    tables.create_temporary_function("read_events", events_reader(*common, wall_clock_ms))
+    sink = sink_settings(Recommend(cassandra=settings.cassandra))  # the same way to connect
+    tables.create_temporary_function("write_features", features_writer(sink))
+    result = build(tables, settings).execute()
+    client = result.get_job_client()
+    sys.stdout.write(f"job {client.get_job_id() if client else 'submitted'}\n")
+
+
+if __name__ == "__main__":
+    main()

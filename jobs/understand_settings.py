@@ -1,0 +1,60 @@
+"""Settings of the job `understand`, table `[understand]` of the settings file."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from jobs.settings import Cassandra, Job, Kafka, Positive
+from operators.catalogue import CatalogueSettings
+from udfs.embedding import EncoderSettings
+
+
+class UnderstandKafka(Kafka, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Topics of the job.
+
+    Attributes:
+        features: Where features of items go, compacted; also read at the start, for the vectors
+            that need not be computed again.
+        signals: Where what is found in texts of users goes.
+    """
+
+    group: str = "headwater-understand"
+    features: str = "headwater.item-features"
+    signals: str = "headwater.text-signals"
+
+
+class VectorCassandra(Cassandra, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As for lists, but with few writes at once.
+
+    Attributes:
+        concurrency: Vectors under way at once from one sink. All sinks together stay at or below
+            the cores of a Cassandra node: with more, its vector index loses inserts
+            (CASSANDRA-21644), whatever `concurrent_writes` allows.
+    """
+
+    concurrency: Positive = 2
+
+
+class Understand(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about the job `understand`.
+
+    Attributes:
+        encoder: The model that makes the vectors, and where it runs.
+        without_model: What happens if the model cannot be loaded, or the device asked for is not
+            there: `refuse` the submission (a worker fails and says why), or `degrade`: features
+            without vectors, or a slower device, each record with the reason in `fallback`.
+        catalogue: Neighbours and the map.
+        remembered: Vectors of the catalogue kept in the process of the model, about 900 bytes each
+            at 384 dimensions.
+        bundle_records: Texts that go to the model together at most.
+        bundle_ms: How long the first of them waits for the last.
+    """
+
+    kafka: UnderstandKafka = field(default_factory=UnderstandKafka)
+    cassandra: VectorCassandra = field(default_factory=VectorCassandra)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    without_model: Literal["refuse", "degrade"] = "refuse"
+    catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)
+    remembered: Positive = 200_000
+    bundle_records: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    bundle_ms: Positive = 50
