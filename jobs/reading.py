@@ -3,6 +3,7 @@
 import binascii
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from udfs.embedding import Encoder, pick_device
 from udfs.errors import ModelError
 from udfs.models import locate
 from udfs.reader import Reader, Remembered
+from udfs.settings import analyses
 
 TIMEOUT_S = 10.0
 
@@ -38,9 +40,10 @@ def reader(settings: Understand) -> Reader:
     remembered = Remembered(settings.remembered)
     for content, packed in published(settings.kafka):
         remembered.put(content, packed)
-    encoder, note = _on_a_device(settings)
+    chosen, note = _on_a_device(settings)
+    encoder = Encoder(chosen)
     return Reader(
-        Encoder(encoder), lambda _: {}, remembered=remembered, note=note,
+        encoder, partial(analyses, settings.analysis, encoder), remembered=remembered, note=note,
         degrade=settings.without_model == "degrade",
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from msgspec import Meta, field
 from jobs.settings import Cassandra, Job, Kafka, Positive
 from operators.catalogue import CatalogueSettings
 from udfs.embedding import EncoderSettings
+from udfs.settings import AnalysisSettings
 
 
 class UnderstandKafka(Kafka, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +41,7 @@ class Understand(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         encoder: The model that makes the vectors, and where it runs.
+        analysis: What is found out besides the vector, and by which heads.
         without_model: What happens if the model cannot be loaded, or the device asked for is not
             there: `refuse` the submission (a worker fails and says why), or `degrade`: features
             without vectors, or a slower device, each record with the reason in `fallback`.
@@ -53,6 +55,7 @@ class Understand(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kafka: UnderstandKafka = field(default_factory=UnderstandKafka)
     cassandra: VectorCassandra = field(default_factory=VectorCassandra)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     without_model: Literal["refuse", "degrade"] = "refuse"
     catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)
     remembered: Positive = 200_000

@@ -40,14 +40,10 @@ class Encoding(Handler[Text, Vector], Protocol):
     def space(self) -> Space: ...
 
 
-class Finder(Protocol):
-    """Finds something out of texts and their vectors: a head, or the tags."""
+Finder = Handler[Embedded, Any]
+"""Finds something out of texts and their vectors: a head, or the tags."""
 
-    def infer(self, batch: Sequence[Embedded]) -> Sequence[Any]:
-        """One answer a text, or a `Failure`, in order."""
-
-
-Finders = Callable[[Encoding], Mapping[str, Finder]]
+Finders = Callable[[], Mapping[str, Finder]]
 """Makes the finders by name, once the encoder is loaded: prototypes are vectors of their own."""
 
 
@@ -121,17 +117,19 @@ class Reader:
     @property
     def encoder(self) -> str:
         """Name of the encoder; empty if there is none."""
-        return "" if self.missing else self._encoder.space.model
+        return "" if self.missing else str(self._encoder.space).rpartition("/")[0]
 
     def load(self) -> None:
-        """Load the encoder and make the finders.
+        """Load the encoder, then the finders.
 
         Raises:
             ModelError: A model is missing or does not fit, and that is not to be borne.
         """
         try:
             self._encoder.load()
-            self._finders = self._make(self._encoder)
+            self._finders = self._make()
+            for finder in self._finders.values():
+                finder.load()
         except ModelError as error:
             if not self._degrade:
                 raise

@@ -27,7 +27,7 @@ POISON = "unreadable"
 
 def reader() -> Reader:
     """Of the model of words; a text with `POISON` in it fails in the model."""
-    return Reader(HashEncoder(refuse=POISON), lambda _: {}, remembered=Remembered(1000))
+    return Reader(HashEncoder(refuse=POISON), dict, remembered=Remembered(1000))
 
 
 def main(folder: Path, overrides: list[str]) -> None:

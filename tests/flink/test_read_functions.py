@@ -27,7 +27,7 @@ _names = count()
 
 
 def make() -> Reader:
-    return Reader(HashEncoder(refuse="poison"), lambda _: {}, remembered=Remembered(99))
+    return Reader(HashEncoder(refuse="poison"), dict, remembered=Remembered(99))
 
 
 def opened(kind, *first, reader=make):

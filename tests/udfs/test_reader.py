@@ -5,7 +5,7 @@ import pytest
 
 from udfs.errors import ModelError
 from udfs.fake import HashEncoder
-from udfs.handler import Failure, Text
+from udfs.handler import Failure, Limits, Text
 from udfs.reader import Answer, Reader, Remembered, pack, unpack
 from udfs.text import content_key
 
@@ -20,6 +20,12 @@ class Broken:
 class Lengths:
     """Finds how long a text is, unless it is long."""
 
+    name = model = "length"
+    limits = Limits()
+
+    def load(self) -> None:
+        pass
+
     def infer(self, batch):
         return [len(one.text.text) if len(one.text.text) < 9 else Failure("in", "long")
                 for one in batch]  # fmt: skip
@@ -31,7 +37,7 @@ def text(words: str, **fields) -> Text:
 
 def loaded(encoder=None, finders=None, size: int = 100, **options) -> tuple[Reader, HashEncoder]:
     encoder = encoder or HashEncoder(refuse="poison")
-    reader = Reader(encoder, lambda _: finders or {}, remembered=Remembered(size), **options)
+    reader = Reader(encoder, lambda: finders or {}, remembered=Remembered(size), **options)
     reader.load()
     return reader, encoder
 
@@ -69,7 +75,7 @@ def test_what_was_published_before_is_known_at_the_start():
     (vector,) = encoder.infer([text("a cat")])
     remembered = Remembered(10)
     remembered.put(content_key(text("a cat"), encoder.space), pack(vector))
-    reader = Reader(encoder, lambda _: {}, remembered=remembered)
+    reader = Reader(encoder, dict, remembered=remembered)
     reader.load()
     (answer,) = reader.read([text("a cat")], remember=True)
     assert encoder.texts == 1
