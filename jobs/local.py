@@ -19,7 +19,7 @@ from pyflink.table import DataTypes, StreamTableEnvironment
 from pyflink.table.udf import ScalarFunction, udf
 
 from jobs.recommend import build
-from jobs.settings import Recommend, load
+from jobs.settings import Job, Recommend, load
 from jobs.wiring import (
     DEAD_LETTER_COLUMNS,
     DEAD_LETTERS,
@@ -53,7 +53,7 @@ class Capture(ScalarFunction):
         return pd.Series([True] * len(payloads))
 
 
-def file_source(tables: StreamTableEnvironment, settings: Recommend, name: str, path: Path) -> None:
+def file_source(tables: StreamTableEnvironment, settings: Job, name: str, path: Path) -> None:
     """A table with the columns of a topic, from the lines of a file."""
     behind = interval(settings.disorder_ms + 1) if name == EVENTS else "INTERVAL '99' YEAR"
     columns = (

@@ -3,12 +3,14 @@
 import binascii
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from jobs.access import python_client
 from jobs.settings import Kafka
 from jobs.understand_settings import Understand
 from operators.errors import HeadwaterError
@@ -19,6 +21,9 @@ from udfs.reader import Reader, Remembered
 from udfs.settings import analyses
 
 TIMEOUT_S = 10.0
+
+Client = Mapping[str, str]
+"""Settings of a `confluent_kafka` client."""
 
 
 class TopicError(HeadwaterError):
@@ -35,10 +40,15 @@ class _Published(Struct):
 _PUBLISHED = msgspec.json.Decoder(_Published)
 
 
-def reader(settings: Understand) -> Reader:
-    """The reader of a process, not loaded yet, with the vectors that were published before."""
-    remembered = Remembered(settings.remembered)
-    for content, packed in published(settings.kafka):
+def reader(settings: Understand, client: Client | None) -> Reader:
+    """The reader of a process, not loaded yet, with the vectors that were published before.
+
+    Args:
+        settings: Of the job.
+        client: As in `travelling_client`.
+    """
+    remembered, topic = Remembered(settings.remembered), settings.kafka.features
+    for content, packed in published(client or python_client(settings.kafka), topic):
         remembered.put(content, packed)
     chosen, note = _on_a_device(settings)
     encoder = Encoder(chosen)
@@ -70,13 +80,21 @@ def check_model(settings: Understand) -> None:
         locate(settings.encoder.model)
 
 
-def published(kafka: Any) -> Iterator[tuple[str, bytes]]:
+def travelling_client(kafka: Kafka) -> Client | None:
+    """Settings of a Kafka client that go with the submitted job; None leaves them to the worker.
+
+    A password in a file is read where the job runs; one in a variable is known at submission only.
+    """
+    return None if kafka.password_file else python_client(kafka)
+
+
+def published(client: Client, topic: str) -> Iterator[tuple[str, bytes]]:
     """Content keys and vectors of all features in the topic up to its end of now.
 
     Raises:
         TopicError: Kafka does not answer.
     """
-    for value in _values(kafka, kafka.features):
+    for value in _values(client, topic):
         try:
             record = _PUBLISHED.decode(value)
             packed = b64decode(record.encoded, validate=True)
@@ -86,11 +104,10 @@ def published(kafka: Any) -> Iterator[tuple[str, bytes]]:
             yield record.content, packed
 
 
-def _values(kafka: Kafka, topic: str) -> Iterator[bytes]:
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
+def _values(client: Client, topic: str) -> Iterator[bytes]:
+    from confluent_kafka import TopicPartition
 
-    consumer = _consumer(Consumer, kafka)
-    try:
+    with _consumer(client, topic) as consumer:
         ends = _ends(consumer, topic)
         consumer.assign([TopicPartition(topic, number, 0) for number in ends])
         left = dict(ends)
@@ -102,40 +119,39 @@ def _values(kafka: Kafka, topic: str) -> Iterator[bytes]:
             for place in consumer.position([TopicPartition(topic, number) for number in left]):
                 if place.offset >= ends[place.partition]:
                     del left[place.partition]
-    except KafkaException as error:
-        raise _unanswered(kafka, topic, error) from error
-    finally:
-        consumer.close()
 
 
 def ends_of(kafka: Kafka, topic: str) -> Mapping[int, int]:
     """Offset behind the last record of each partition that holds any.
 
     Raises:
-        TopicError: Kafka does not answer.
+        HeadwaterError: Kafka does not answer, or the settings do not reach it.
     """
+    with _consumer(python_client(kafka), topic) as consumer:
+        return _ends(consumer, topic)
+
+
+@contextmanager
+def _consumer(client: Client, topic: str) -> Iterator[Any]:
     from confluent_kafka import Consumer, KafkaException
 
-    consumer = _consumer(Consumer, kafka)
-    try:
-        return _ends(consumer, topic)
-    except KafkaException as error:
-        raise _unanswered(kafka, topic, error) from error
-    finally:
-        consumer.close()
-
-
-def _consumer(kind: Any, kafka: Kafka) -> Any:
-    return kind(
+    consumer = Consumer(
         {
-            "bootstrap.servers": kafka.bootstrap,
-            "group.id": f"{kafka.group}-start",
+            "group.id": "headwater-understand-start",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "log_level": 0,
-            **kafka.properties,
+            **client,
         }
     )
+    try:
+        yield consumer
+    except KafkaException as error:
+        where = client["bootstrap.servers"]
+        msg = f"topic {topic} at Kafka {where} cannot be read: {error.args[0].str()}"
+        raise TopicError(msg) from error
+    finally:
+        consumer.close()
 
 
 def _ends(consumer: Any, topic: str) -> dict[int, int]:
@@ -150,7 +166,3 @@ def _ends(consumer: Any, topic: str) -> dict[int, int]:
         if high > low:
             ends[number] = high
     return ends
-
-
-def _unanswered(kafka: Kafka, topic: str, error: Any) -> TopicError:
-    return TopicError(f"topic {topic} at Kafka {kafka.bootstrap}: {error.args[0].str()}")

@@ -17,7 +17,7 @@ Submit it with `flink run -py jobs/understand.py --config headwater.toml`.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def _read(
     flow.shared(
         f"read_{source}",
         "SELECT `value`, `partition`, `offset`, `seen_at`, said.reason AS `reason`, "
-        "said.bucket AS `bucket`, said.buckets AS `buckets`, said.payload AS `payload`, "
+        "said.bucket AS `bucket`, said.targets AS `targets`, said.payload AS `payload`, "
         f"said.shared AS `shared`{time} FROM (SELECT `value`, `partition`, `offset`, "
         f"{ARRIVED_MS} AS `seen_at`{time}, {call} AS said FROM {source} WHERE {condition})",
     )
@@ -119,9 +119,24 @@ def _read(
         f"CREATE TEMPORARY VIEW said_{source} AS SELECT 'catalogue' AS `channel`, "
         "t.`target` AS `bucket`, "
         "CASE WHEN t.`target` = `bucket` THEN `payload` ELSE `shared` END AS `payload`, `ts` "
-        f"FROM read_{source} CROSS JOIN UNNEST(`buckets`) AS t(`target`)"
+        f"FROM read_{source} CROSS JOIN UNNEST(`targets`) AS t(`target`)"
     )
     flow.feed(f"said_{source}", "catalogue")
+
+
+def _connect(tables: StreamTableEnvironment, settings: Understand, ends: Mapping[int, int]) -> None:
+    """Make the tables and functions of Kafka, models and Cassandra."""
+    kafka = settings.kafka
+    kafka_sources(tables, settings)
+    kafka_dead_letters(tables, settings)
+    kafka_records(tables, kafka, FEATURES, kafka.features)
+    kafka_records(tables, kafka, SIGNALS, kafka.signals)
+    make = partial(reading.reader, settings, reading.travelling_client(kafka))
+    common = ("understand", make, settings.border, settings.buckets, wall_clock_ms)
+    tables.create_temporary_function("read_items", items_reader(*common, ends))
+    tables.create_temporary_function("read_events", events_reader(*common))
+    sink = sink_settings(Recommend(cassandra=settings.cassandra))  # the same way to connect
+    tables.create_temporary_function("write_features", features_writer(sink))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -138,15 +153,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(str(error))
     sys.stdout.write(f"effective settings of understand:\n{configuration.effective(settings)}\n")
     tables = table_environment(StreamExecutionEnvironment.get_execution_environment(), settings)
-    kafka_sources(tables, settings)
-    kafka_dead_letters(tables, settings)
-    kafka_records(tables, settings.kafka, FEATURES, settings.kafka.features)
-    kafka_records(tables, settings.kafka, SIGNALS, settings.kafka.signals)
-    common = ("understand", partial(reading.reader, settings), settings.border, settings.buckets)
-    tables.create_temporary_function("read_items", items_reader(*common, wall_clock_ms, ends))
-    tables.create_temporary_function("read_events", events_reader(*common, wall_clock_ms))
-    sink = sink_settings(Recommend(cassandra=settings.cassandra))  # the same way to connect
-    tables.create_temporary_function("write_features", features_writer(sink))
+    try:
+        _connect(tables, settings, ends)
+    except HeadwaterError as error:
+        sys.exit(str(error))
     result = build(tables, settings).execute()
     client = result.get_job_client()
     sys.stdout.write(f"job {client.get_job_id() if client else 'submitted'}\n")

@@ -15,7 +15,9 @@ equal; `similarity` inside a record was always taken within one version, so it m
 whatever other versions there are. When a new version begins (another encoder, or the map is
 renewed), records of both versions are in the topic for a while: a reader stays with the version of
 the last marker for all that compares vectors, and switches when the marker of the next one comes.
-Before the first marker, any version that it has is as good as another.
+Before the first marker, any version that it has is as good as another. A marker is written behind
+the last record of its version, but the partitions of the topic are read side by side: some of
+those records may be seen a moment after it.
 """
 
 from typing import Annotated, TypeVar

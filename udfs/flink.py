@@ -47,7 +47,7 @@ READ = DataTypes.ROW(
     [
         DataTypes.FIELD("reason", DataTypes.STRING()),
         DataTypes.FIELD("bucket", DataTypes.INT()),
-        DataTypes.FIELD("buckets", DataTypes.ARRAY(DataTypes.INT())),
+        DataTypes.FIELD("targets", DataTypes.ARRAY(DataTypes.INT())),
         DataTypes.FIELD("payload", DataTypes.STRING()),
         DataTypes.FIELD("shared", DataTypes.STRING()),
     ]
@@ -278,7 +278,7 @@ def _frame(said: Sequence[Said], ends: Mapping[int, CaughtUp], buckets: int) -> 
             rows.append((reason, bucket, targets, packed([*messages, end]), packed([end])))
         else:
             rows.append((reason, bucket, [bucket] if messages else [], packed(messages), ""))
-    return pd.DataFrame(rows, columns=["reason", "bucket", "buckets", "payload", "shared"])
+    return pd.DataFrame(rows, columns=["reason", "bucket", "targets", "payload", "shared"])
 
 
 def _pandas(function: ScalarFunction) -> Any:

@@ -70,7 +70,7 @@ def test_an_item_becomes_a_reading_without_its_text():
     assert isinstance(message, ItemRead)
     assert (message.item, message.time_ms, message.reading.encoder) == ("i", NOW_MS, "hash")
     assert len(message.reading.encoded) == 2 * 64
-    assert (frame["bucket"][0], frame["buckets"][0]) == (
+    assert (frame["bucket"][0], frame["targets"][0]) == (
         bucket_of("default", BUCKETS), [bucket_of("default", BUCKETS)],
     )  # fmt: skip
     assert (context.counts["texts"], context.counts["cache_misses"]) == (1, 1)
@@ -106,7 +106,7 @@ def test_a_text_of_a_user_becomes_a_reading_that_nobody_keeps():
 def test_what_has_no_text_or_is_no_record_is_passed_over(record):
     frame, _ = events(record)
     assert frame["reason"].tolist() == [None]
-    assert frame["buckets"].tolist() == [[]]
+    assert frame["targets"].tolist() == [[]]
 
 
 def test_what_a_model_cannot_read_is_a_dead_letter_and_the_others_go_on():
@@ -128,7 +128,7 @@ def test_a_megabyte_of_text_is_cut_and_says_so():
 
 def test_the_row_that_ends_a_partition_tells_every_bucket_behind_its_own_message():
     frame, _ = items(ITEM, {**ITEM, "item_id": "j"}, {**ITEM, "item_id": "k"}, ends={0: 2})
-    assert [len(targets) for targets in frame["buckets"]] == [1, BUCKETS, 1]
+    assert [len(targets) for targets in frame["targets"]] == [1, BUCKETS, 1]
     end = CaughtUp(0, "", "hash", 0, 1)
     assert messages(frame.iloc[1:2], "shared") == [end]
     own = messages(frame.iloc[1:2])
