@@ -63,7 +63,7 @@ def interactions(records: Iterable[Interaction | Item], strengths: Strengths) ->
     if not rows:
         msg = "no event of the data set has a user and an item; there is nothing to compare"
         raise HeadwaterError(msg)
-    types = (np.int32, np.int32, np.int8, np.bool_, np.float32, np.int64)
+    types: tuple[Any, ...] = (np.int32, np.int32, np.int8, np.bool_, np.float32, np.int64)
     columns = zip(*rows.values(), strict=True)
     arrays: list[Any] = [np.array(c, t) for c, t in zip(columns, types, strict=True)]
     stream = Stream(*arrays)
