@@ -1,7 +1,8 @@
 """The job `recommend` on a local mini cluster, between files: run as a program of its own.
 
 Usage: python -m jobs.local FOLDER [--config FILE] [--capture CHANNEL] [KEY=VALUE ...]. Reads
-FOLDER/events and FOLDER/items, a record a line. What goes to Cassandra is appended to FOLDER/rows,
+FOLDER/events, FOLDER/items and, where they exist, FOLDER/features and FOLDER/signals, a record a
+line. What goes to Cassandra is appended to FOLDER/rows,
 what the lists are judged by to FOLDER/outcomes, a payload of the stages a line (`--capture` takes
 one of the two alone); dead letters go to FOLDER/dead. It is the very graph of
 `jobs.recommend.build`; only its ends are others.
@@ -24,7 +25,10 @@ from jobs.wiring import (
     DEAD_LETTER_COLUMNS,
     DEAD_LETTERS,
     EVENTS,
+    FEATURES,
+    IN_ANY_ORDER,
     ITEMS,
+    SIGNALS,
     interval,
     table_environment,
     time_column,
@@ -55,7 +59,7 @@ class Capture(ScalarFunction):
 
 def file_source(tables: StreamTableEnvironment, settings: Job, name: str, path: Path) -> None:
     """A table with the columns of a topic, from the lines of a file."""
-    behind = interval(settings.disorder_ms + 1) if name == EVENTS else "INTERVAL '99' YEAR"
+    behind = interval(settings.disorder_ms + 1) if name == EVENTS else IN_ANY_ORDER
     columns = (
         "`value` BYTES, `key` AS CAST(NULL AS BYTES), `partition` AS 0, "
         "`offset` AS CAST(7 AS BIGINT), `arrived` AS TO_TIMESTAMP_LTZ(0, 3), "
@@ -88,10 +92,17 @@ def environment() -> StreamExecutionEnvironment:
 
 def main(folder: Path, config: Path | None, capture: str | None, overrides: list[str]) -> None:
     """Run the job to its end."""
+    more = {FEATURES: ("item_features", "features"), SIGNALS: ("text_signals", "signals")}
+    for setting, name in more.values():
+        if not (folder / name).exists():
+            overrides = [f"kafka.{setting}=", *overrides]
     settings = load(Recommend, config, overrides)
     tables = table_environment(environment(), settings)
     file_source(tables, settings, EVENTS, folder / "events")
     file_source(tables, settings, ITEMS, folder / "items")
+    for source, (_, name) in more.items():
+        if (folder / name).exists():
+            file_source(tables, settings, source, folder / name)
     tables.execute_sql(
         f"CREATE TEMPORARY TABLE {DEAD_LETTERS} ({DEAD_LETTER_COLUMNS}) WITH "
         f"('connector'='filesystem', 'path'='{(folder / 'dead').as_uri()}', 'format'='json')"

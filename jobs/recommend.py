@@ -1,7 +1,9 @@
 """The job `recommend`: events and items in, lists with their reasons out.
 
-    events ─ parse ─► admission ─► figures ─► history ─► neighbours ─► ranking ─► Cassandra
-    items ── parse ──────────────────┘  └────► popular ─────────────────┘
+    events ─── parse ─► admission ─► figures ─► history ─► neighbours ─► ranking ─► Cassandra
+    items ──── parse ──────────────────┤  └────► popular ─────────────────┘
+    features ─ parse ─► content ───────┘
+    signals ── parse ─► admission
     what is refused ─► dead letters
 
 Submit it with `flink run -py jobs/recommend.py --config headwater.toml --set clock=replay`.
@@ -23,17 +25,27 @@ from jobs.wiring import (
     ARRIVED_MS,
     DEAD_LETTERS,
     EVENTS,
+    FEATURES,
+    IN_ANY_ORDER,
     ITEMS,
+    SIGNALS,
     Flow,
     kafka_dead_letters,
+    kafka_source,
     kafka_sources,
     table_environment,
 )
 from operators.admission import Admission
+from operators.content import Content
 from operators.errors import HeadwaterError
 from operators.figures import Figures
 from operators.flink.cassandra import SinkSettings, rows_writer
-from operators.flink.parsing import events_parser, items_parser
+from operators.flink.parsing import (
+    events_parser,
+    features_parser,
+    items_parser,
+    signals_parser,
+)
 from operators.history import History
 from operators.neighbours import Neighbours
 from operators.popular import Popular
@@ -42,8 +54,10 @@ from operators.rows import RowSettings
 
 
 def build(tables: StreamTableEnvironment, settings: Recommend) -> StatementSet:
-    """Wire the job between the tables `EVENTS`, `ITEMS` and `DEAD_LETTERS` and the rows' writer.
+    """Wire the job between its sources, the table `DEAD_LETTERS` and the rows' writer.
 
+    Sources are the tables `EVENTS` and `ITEMS`, and `FEATURES` and `SIGNALS` where the settings
+    name their topics.
     The tables and the function `write_rows` have to exist: `main` makes them of Kafka and
     Cassandra, a test of files.
     """
@@ -51,12 +65,22 @@ def build(tables: StreamTableEnvironment, settings: Recommend) -> StatementSet:
     _parse(tables, settings, flow)
     _stages(settings, flow)
     statements = tables.create_statement_set()
-    for source, topic in ((EVENTS, settings.kafka.events), (ITEMS, settings.kafka.items)):
+    for source, topic in sources(settings).items():
         statements.add_insert_sql(_dead_letters(source, topic, settings))
     tables.execute_sql("CREATE TEMPORARY TABLE written (ok BOOLEAN) WITH ('connector'='blackhole')")
     flow.shared("result_rows", f"SELECT `payload` FROM ({flow.channel('rows')})", dated=False)
     statements.add_insert_sql("INSERT INTO written SELECT write_rows(`payload`) FROM result_rows")
     return statements
+
+
+def sources(settings: Recommend) -> dict[str, str]:
+    """Tables the job reads, with the names of their topics."""
+    kafka = settings.kafka
+    named = {
+        EVENTS: kafka.events, ITEMS: kafka.items,
+        FEATURES: kafka.item_features, SIGNALS: kafka.text_signals,
+    }  # fmt: skip
+    return {source: topic for source, topic in named.items() if topic}
 
 
 def _parse(tables: StreamTableEnvironment, settings: Recommend, flow: Flow) -> None:
@@ -65,11 +89,16 @@ def _parse(tables: StreamTableEnvironment, settings: Recommend, flow: Flow) -> N
     parse_events = events_parser(border, buckets, settings.late_ms)
     tables.create_temporary_function("parse_events", parse_events)
     tables.create_temporary_function("parse_items", items_parser(border, buckets))
+    tables.create_temporary_function("parse_features", features_parser(border, buckets))
+    tables.create_temporary_function("parse_signals", signals_parser(border, buckets))
     calls = {
         EVENTS: ("admission", "parse_events(`value`)"),
         ITEMS: ("figures", f"parse_items(`key`, `value`, {ARRIVED_MS})"),
+        FEATURES: ("content", f"parse_features(`key`, `value`, {ARRIVED_MS})"),
+        SIGNALS: ("admission", "parse_signals(`value`)"),
     }
-    for source, (channel, call) in calls.items():
+    for source in sources(settings):
+        channel, call = calls[source]
         time = "" if settings.clock == "live" else ", `ts`"
         flow.shared(
             f"parsed_{source}",
@@ -82,7 +111,7 @@ def _parse(tables: StreamTableEnvironment, settings: Recommend, flow: Flow) -> N
         tables.execute_sql(
             f"CREATE TEMPORARY VIEW accepted_{source} AS SELECT '{channel}' AS `channel`, "
             f"`bucket`, `payload`, `ts` FROM parsed_{source} "
-            f"WHERE `reason` IS NULL{late}"
+            f"WHERE `reason` IS NULL AND `payload` <> ''{late}"
         )
         flow.feed(f"accepted_{source}", channel)
 
@@ -98,9 +127,13 @@ def _stages(settings: Recommend, flow: Flow) -> None:
         "admission", partial(Admission, settings.admission, settings.strengths),
         sends=("figures", "history", "ranking"), window_ms=batch_ms,
     )  # fmt: skip
+    if settings.kafka.item_features:
+        flow.stage(
+            "content", partial(Content, settings.content), sends=("figures",), window_ms=batch_ms
+        )
     flow.stage(
         "figures", partial(Figures, settings.figures),
-        sends=("history", "popular", "ranking", "rows"), window_ms=batch_ms,
+        sends=("history", "neighbours", "popular", "ranking", "rows"), window_ms=batch_ms,
     )  # fmt: skip
     flow.stage(
         "popular", partial(Popular, settings.popular), sends=("ranking",), window_ms=popular_ms
@@ -179,6 +212,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables = table_environment(StreamExecutionEnvironment.get_execution_environment(), settings)
     try:
         kafka_sources(tables, settings)
+        for source, topic in sources(settings).items():
+            if source in (FEATURES, SIGNALS):
+                kafka_source(tables, settings, source, topic, ARRIVED_MS, IN_ANY_ORDER)
         kafka_dead_letters(tables, settings)
         tables.create_temporary_function("write_rows", rows_writer(sink_settings(settings)))
     except HeadwaterError as error:

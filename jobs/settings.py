@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from operators.admission import AdmissionSettings
+from operators.content import ContentSettings
 from operators.errors import HeadwaterError
 from operators.events import Border
 from operators.features import FEATURES, Weights
@@ -43,6 +44,8 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bootstrap: Servers, host:port[,...].
         group: Consumer group; its offsets show the lag, recovery goes by checkpoints.
         events, items, dead_letters: Names of the topics.
+        item_features, text_signals: Topics of what `understand` reads in items and in what people
+            write; empty where there is none, and then no list knows of it.
         start: Where a job without a savepoint begins.
         tls_ca: PEM file of the authority that signed the brokers' certificates; switches TLS on.
         user: Name to log in with (SASL); empty for none.
@@ -58,6 +61,8 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     group: str = "headwater-recommend"
     events: str = "headwater.events"
     items: str = "headwater.items"
+    item_features: str = "headwater.item-features"
+    text_signals: str = "headwater.text-signals"
     dead_letters: str = "headwater.dead-letters"
     start: Literal["earliest", "latest"] = "earliest"
     tls_ca: str = ""
@@ -156,6 +161,7 @@ class Recommend(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     late_ms: Positive = 3_600_000
     strengths: Strengths = field(default_factory=Strengths)
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    content: ContentSettings = field(default_factory=ContentSettings)
     figures: FiguresSettings = field(default_factory=FiguresSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     neighbours: NeighboursSettings = field(default_factory=NeighboursSettings)

@@ -19,6 +19,7 @@ from operators.flink.keyed import OUTPUT_TYPE, KeyedShell
 from operators.stage import Stage
 
 EVENTS, ITEMS, DEAD_LETTERS = "source_events", "source_items", "sink_dead_letters"
+FEATURES, SIGNALS = "source_item_features", "source_text_signals"
 """Names of the tables a job reads and writes; a test may put others in their place."""
 
 _RECORD = """
@@ -84,22 +85,45 @@ def time_column(settings: Job, undated: str) -> str:
 
 
 def kafka_sources(tables: StreamTableEnvironment, settings: Job) -> None:
-    """Create the tables of the two topics.
+    """Create the tables of events and items.
 
     A catalogue comes in any order, so the items of a replay all count as on time: their watermark
     stays a century behind until the topic's end. Each takes effect at its own time nevertheless,
     for no window of the stages closes before the end of the items is reached.
     """
-    for table, topic, undated, behind in (
-        (EVENTS, settings.kafka.events, "0", interval(settings.disorder_ms + 1)),
-        (ITEMS, settings.kafka.items, ARRIVED_MS, "INTERVAL '99' YEAR"),
-    ):
-        columns = f"{_RECORD},\n  {time_column(settings, undated)}"
-        if settings.clock == "replay":
-            columns += f",\n  WATERMARK FOR `ts` AS `ts` - {behind}"
-        tables.execute_sql(
-            f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({_options(settings, topic)})"
-        )
+    behind = interval(settings.disorder_ms + 1)
+    kafka_source(tables, settings, EVENTS, settings.kafka.events, "0", behind)
+    kafka_source(tables, settings, ITEMS, settings.kafka.items, ARRIVED_MS, IN_ANY_ORDER)
+
+
+IN_ANY_ORDER = "INTERVAL '99' YEAR"
+"""How far the watermark of a topic stays behind whose records all count as on time."""
+
+
+def kafka_source(
+    tables: StreamTableEnvironment,
+    settings: Job,
+    table: str,
+    topic: str,
+    undated: str,
+    behind: str,
+) -> None:
+    """Create the table of one topic.
+
+    Args:
+        tables: To create it in.
+        settings: Of the job.
+        table: Its name.
+        topic: To be read.
+        undated: SQL of the time of a record that has none.
+        behind: SQL of how far the watermark of a replay stays behind.
+    """
+    columns = f"{_RECORD},\n  {time_column(settings, undated)}"
+    if settings.clock == "replay":
+        columns += f",\n  WATERMARK FOR `ts` AS `ts` - {behind}"
+    tables.execute_sql(
+        f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({_options(settings, topic)})"
+    )
 
 
 def _options(settings: Job, topic: str) -> str:

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from operators import seen as seen_filter
-from operators.candidates import EXPOSED, absorb_rows
+from operators.candidates import COLUMNS, EXPOSED, INTEREST, absorb_rows
+from operators.interests import LOST, Interests, InterestSettings, touch
 from operators.messages import Pulled
 from operators.packing import (
     PULLED,
@@ -29,10 +31,10 @@ RECENT_KEPT = 20
 TASTE_KEPT = 64
 
 POPULARITY = slice(8, 13)
-COLUMNS = 16
-"""Words of a candidate row: four fading sums (see `absorb`), similarity to the last item, the
-largest fading contribution with the number of the event that made it, times shown in vain, and
-the item's figures as in `packing.FIGURES` from the likes on."""
+"""Of the columns of a candidate row: four fading sums (see `absorb`), similarity to the last item,
+the largest fading contribution with the number of the event that made it, times shown in vain, the
+item's figures as in `packing.FIGURES` from the likes on, the part of the main sum that is of
+content, and the slot of the interest that the largest contribution belongs to."""
 
 
 class AccumulatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,15 +42,19 @@ class AccumulatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         candidates_max: Rows kept a user.
+        interest_rows: The largest rows of each interest, kept whatever the other rows are.
         decay: What is left of a row after one more event of the user.
         decay_fast: The same for the fast and the short sum.
         taste_decay: The same for the taste.
+        interests: Of the clusters of a user's items.
     """
 
     candidates_max: int = 200
+    interest_rows: int = 10
     decay: float = 0.9
     decay_fast: float = 0.6
     taste_decay: float = 0.95
+    interests: InterestSettings = msgspec.field(default_factory=InterestSettings)
 
 
 @dataclass
@@ -65,6 +71,9 @@ class RankedUser:
         known: The same as a filter for readers, see `operators.seen`.
         digest: Of the last written list.
         clock_us: Write time of the last rows, see `stage.tick`.
+        interests: Clusters of items, tags and mood.
+        topics: Categories that the user asked for.
+        segment: Of the popular lists.
     """
 
     events: int = 0
@@ -87,6 +96,9 @@ class RankedUser:
     digest: bytes = b""
     clock_us: int = 0
     known: bytearray = field(default_factory=lambda: bytearray(seen_filter.BYTES_MIN))
+    interests: Interests = field(default_factory=Interests)
+    topics: list[str] = field(default_factory=list)
+    segment: str = ""
     seen: Keys | None = None
 
     @property
@@ -116,12 +128,15 @@ class _Stored(Struct, array_like=True):
     digest: bytes
     clock_us: int
     known: bytes
+    interests: Interests
+    topics: list[str]
+    segment: str
 
 
 class UserCodec:
     """`RankedUser` as MessagePack; seen keys have a table of their own."""
 
-    version = 2
+    version = 3
     weight = 50
     _inner: StructCodec[_Stored] = StructCodec(_Stored)
 
@@ -133,7 +148,7 @@ class UserCodec:
                 value.taste, value.category, value.code, pack_row(value.listed), value.counts,
                 value.recent, value.personalise, value.blocked, value.settings_ms,
                 value.seen_count, value.generation, value.digest, value.clock_us,
-                bytes(value.known),
+                bytes(value.known), value.interests, value.topics, value.segment,
             )
         )  # fmt: skip
 
@@ -183,6 +198,7 @@ def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSe
     """
     own = np.uint64(key_of(pulled.counted.figures))
     _start_event(user, pulled, codes_of(pulled.counted.figures), settings)
+    slot = _interest(user, pulled, settings.interests)
     sent, known = words(pulled.rows, PULLED), len(user.rows)
     room = known + len(sent)
     rows, keys = np.empty((room, COLUMNS), np.float32), np.empty(room, np.uint64)
@@ -190,11 +206,25 @@ def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSe
     grade = np.float32(pulled.counted.signal.strength / 10)
     count = absorb_rows(
         user.rows, user.keys, sent, seen, own, grade, np.float32(settings.decay),
-        np.float32(settings.decay_fast), np.float32(user.events), settings.candidates_max,
-        rows, keys, origin,
+        np.float32(settings.decay_fast), np.float32(user.events), slot, settings.candidates_max,
+        settings.interest_rows, rows, keys, origin,
     )  # fmt: skip
     ids = np.concatenate([user.ids, np.array(pulled.ids, object)])
     user.rows, user.keys, user.ids = rows[:count], keys[:count], ids[origin[:count]]
+
+
+def _interest(user: RankedUser, pulled: Pulled, settings: InterestSettings) -> int:
+    """Let the item join an interest; its slot. Rows of interests that moved move along."""
+    about, signal = pulled.about, pulled.counted.signal
+    if about is None:
+        return LOST
+    mine, item = user.interests, (signal.item, pulled.counted.title)
+    slot, moves = touch(mine, about, item, signal.strength, signal.time_ms, settings)
+    for old, new in moves.items():
+        user.rows[user.rows[:, INTEREST] == old, INTEREST] = new
+    mine.slots[user.events] = slot
+    mine.slots.pop(user.events - SEEDS_KEPT, None)
+    return slot
 
 
 def drop(user: RankedUser, item_key: int | np.uint64) -> None:
@@ -216,6 +246,7 @@ def _start_event(
     user.events += 1
     user.seeds[user.events] = (counted.signal.item, counted.title)
     user.seeds.pop(user.events - SEEDS_KEPT, None)
+    user.segment = counted.signal.segment or user.segment
     user.category, user.code = counted.category, codes[0] if codes else 0
     for code in user.taste:
         user.taste[code] *= settings.taste_decay

@@ -18,9 +18,10 @@ from operators.events import (
     Impression,
     Interaction,
     UserUpdate,
+    Written,
     subject_of,
 )
-from operators.messages import Forget, Noted, Signal, UserChanged, Withdrawn
+from operators.messages import Forget, Noted, Said, Signal, UserChanged, Withdrawn
 from operators.packing import item_key
 from operators.stage import (
     COUNT,
@@ -91,7 +92,7 @@ class Admission:
     """See the module."""
 
     name = "admission"
-    inputs = Event
+    inputs = Event | Written
     codecs: Mapping[str, Codec[Any]] = {
         "user": StructCodec(User),
         "seen": StructCodec(Seen),
@@ -104,14 +105,14 @@ class Admission:
     settle = staticmethod(settle_nothing)
 
     @staticmethod
-    def order(message: Event) -> tuple[int, int, str]:
-        return 1, message.event_time, message.event_id
+    def order(message: Event | Written) -> tuple[int, int, str]:
+        return 1, message.event_time, _own_id(message)
 
     def __init__(self, settings: AdmissionSettings, strengths: Strengths) -> None:
         self._settings = settings
         self._strengths = strengths
 
-    def apply(self, state: AdmissionState, batch: Sequence[Event]) -> list[Out]:
+    def apply(self, state: AdmissionState, batch: Sequence[Event | Written]) -> list[Out]:
         outs: list[Out] = []
         for event in batch:
             subject = subject_of(event)
@@ -122,7 +123,7 @@ class Admission:
             user = state.user.get(key) or User()
             if event.event_time <= user.erased_ms:
                 outs.append(Out(COUNT, "after_erasure", 1))
-            elif self._is_duplicate(state, pair_key(key, event.event_id), event.event_time):
+            elif self._is_duplicate(state, pair_key(key, _own_id(event)), event.event_time):
                 outs.append(Out(COUNT, "duplicates", 1))
             else:
                 user.seq += 1
@@ -130,9 +131,13 @@ class Admission:
                 state.user.put(key, user)
         return outs
 
-    def _admit(self, state: AdmissionState, user: User, subject: str, event: Event) -> list[Out]:
+    def _admit(
+        self, state: AdmissionState, user: User, subject: str, event: Event | Written
+    ) -> list[Out]:
         if isinstance(event, Interaction):
             return self._interaction(state, user, subject, event)
+        if isinstance(event, Written):
+            return [_said(user, event)]
         if isinstance(event, UserUpdate):
             if event.event_time < user.settings_ms:
                 return [Out(COUNT, "older_settings", 1)]
@@ -147,6 +152,8 @@ class Admission:
     def _interaction(
         self, state: AdmissionState, user: User, subject: str, event: Interaction
     ) -> list[Out]:
+        if event.action == "mood":
+            return [_mood(user, subject, event)]
         strength = strength_of(event, self._strengths)
         negative = event.action in NEGATIVE_ACTIONS
         if event.item_id is None or negative or event.action in WITHOUT_STRENGTH:
@@ -191,6 +198,29 @@ class Admission:
         return False
 
 
+def _own_id(event: Event | Written) -> str:
+    """Its id; what a text says is told from the event it came with, and comes after it."""
+    return f"{event.event_id}\x00written" if isinstance(event, Written) else event.event_id
+
+
+def _said(user: User, event: Written) -> Out:
+    message = Said(
+        event.event_time, _own_id(event), event.tenant, event.user_id, user.seq, event.action,
+        event.item_id or "", event.sentiment, event.emotions, event.tags, event.model, event.code,
+    )  # fmt: skip
+    return Out("ranking", scoped(event.tenant, event.user_id), message)
+
+
+def _mood(user: User, subject: str, event: Interaction) -> Out:
+    """How the user says to feel."""
+    weight = 1.0 if event.value is None else event.value
+    message = Said(
+        event.event_time, event.event_id, event.tenant, subject, user.seq, event.action, "", 0.0,
+        {event.text or "neutral": weight}, [], "", b"",
+    )  # fmt: skip
+    return Out("ranking", scoped(event.tenant, subject), message)
+
+
 def _noted(user: User, subject: str, event: Interaction, *, negative: bool) -> Out:
     item = event.item_id or ""
     message = Noted(
@@ -204,6 +234,7 @@ def _user_changed(user: User, event: UserUpdate) -> Out:
     message = UserChanged(
         event.event_time, event.event_id, event.tenant, event.user_id, user.seq,
         event.personalise, list(event.preferences.blocked_categories),
+        list(event.preferences.topics), user.segment,
     )  # fmt: skip
     return Out("ranking", scoped(event.tenant, event.user_id), message)
 

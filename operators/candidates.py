@@ -15,8 +15,14 @@ LIKES, USERS, LIKES_1D, LIKES_30D, FIRST_H = range(8, 13)
 FIRST_CODE, CODES_END = 26, 32
 """Category codes among the 16-bit halves of a row's words."""
 
-SENT_FIGURES = 5
-"""Word of a `packing.PULLED` record where the figures from the likes on begin."""
+CONTENT, INTEREST, COLUMNS = 16, 17, 18
+"""Behind the figures: the part of the main sum that is of content, the slot of the interest."""
+
+SLOTS = 128
+"""More than there are slots of interests."""
+
+SENT_CONTENT, SENT_FIGURES = 4, 5
+"""Words of a `packing.PULLED` record: its part of content; the figures from the likes on."""
 
 TASTE_CODES = 4096
 """Codes are folded to twelve bits for the taste: its table then stays in the nearest cache, and an
@@ -42,15 +48,18 @@ def is_in(ordered: Any, key: Any) -> bool:
 @kernel
 def absorb_rows(
     rows: Any, keys: Any, sent: Any, seen: Any, own: Any,
-    grade: Any, slow: Any, fast: Any, event: Any, limit: int,
+    grade: Any, slow: Any, fast: Any, event: Any, slot: int, limit: int, reserve: int,
     out: Any, out_keys: Any, origin: Any,
 ) -> int:  # fmt: skip
     """Fade the rows, add the neighbours sent, keep the `limit` largest by their main sum.
 
-    `rows`, shape (n, 16), are named by `keys`; `sent`, shape (m, 13), are `packing.PULLED` records
+    The `reserve` largest of each interest stay in any case.
+
+    `rows`, shape (n, 18), are named by `keys`; `sent`, shape (m, 13), are `packing.PULLED` records
     as words; `seen` are the sorted keys of what the user knows, `own` is that of the item just
-    touched, `grade` its strength / 10, `event` its number. `out` and `out_keys` have room for
-    n + m rows; `origin` says where each comes from: a place in `rows`, or n + a place in `sent`.
+    touched, `grade` its strength / 10, `event` its number, `slot` its interest. `out` and
+    `out_keys` have room for n + m rows; `origin` says where each comes from: a place in `rows`, or
+    n + a place in `sent`.
 
     Returns:
         Number of rows out.
@@ -61,7 +70,7 @@ def absorb_rows(
             continue
         out[count] = rows[place]
         for column, decay in ((MAIN, slow), (FAST, fast), (SHORT, fast), (SUPPORT, slow),
-                              (BEST, slow)):  # fmt: skip
+                              (BEST, slow), (CONTENT, slow)):  # fmt: skip
             out[count, column] *= decay
         out[count, SEED] = 0
         out_keys[count], origin[count] = keys[place], place
@@ -85,8 +94,37 @@ def absorb_rows(
         out[place, SEED] = sent[number, 0]
         if gain >= out[place, BEST]:
             out[place, BEST], out[place, BEST_AT] = gain, event
-        out[place, LIKES:] = sent[number, SENT_FIGURES:]
-    return _keep_largest(out, out_keys, origin, count, limit) if count > limit else count
+            out[place, INTEREST] = slot
+        out[place, CONTENT] += grade * sent[number, SENT_CONTENT]
+        out[place, LIKES:CONTENT] = sent[number, SENT_FIGURES:]
+    if count <= limit:
+        return count
+    if reserve > 0 and slot > 0:
+        return _keep_shares(out, out_keys, origin, count, limit, reserve)
+    return _keep_largest(out, out_keys, origin, count, limit)
+
+
+@kernel
+def _keep_shares(rows: Any, keys: Any, origin: Any, count: int, limit: int, reserve: int) -> int:
+    """As `_keep_largest`, but the `reserve` largest of each interest go before all others."""
+    order = np.argsort(-rows[:count, MAIN], kind="mergesort")
+    keep, taken, left = np.zeros(count, np.bool_), np.zeros(SLOTS, np.int64), limit
+    for place in order:
+        slot = int(rows[place, INTEREST])
+        if slot > 0 and taken[slot] < reserve and left > 0:
+            keep[place] = True
+            taken[slot] += 1
+            left -= 1
+    for place in order:
+        if left > 0 and not keep[place]:
+            keep[place] = True
+            left -= 1
+    kept = 0
+    for place in range(count):
+        if keep[place]:
+            rows[kept], keys[kept], origin[kept] = rows[place], keys[place], origin[place]
+            kept += 1
+    return kept
 
 
 @kernel

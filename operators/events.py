@@ -23,7 +23,10 @@ ID_BYTES_MAX = 256
 Action = Literal[
     "view", "click", "dwell", "search", "like", "share", "comment", "review", "rating",
     "favourite", "cart", "purchase", "dislike", "hide", "report", "unfollow", "satisfaction",
+    "mood",
 ]  # fmt: skip
+EMOTIONS = ("joy", "sadness", "anger", "fear", "disgust", "surprise", "neutral")
+"""What the text of a `mood` may be; its value, 0 to 1, says how much of it."""
 STARS_MAX = 5.0
 """Top of the scale of ratings and reviews; readers of data sets with other scales convert."""
 STAR_ACTIONS: frozenset[str] = frozenset({"rating", "review"})
@@ -35,14 +38,15 @@ _TimeMs = Annotated[int, Meta(ge=0, le=2**53)]
 _Context = dict[str, str | int | float | bool | None]
 
 _NEEDS_VALUE = {"dwell", "rating", "satisfaction"}
-_NEEDS_TEXT = {"search", "comment"}
-_NEEDS_NO_ITEM = {"search", "satisfaction"}
+_NEEDS_TEXT = {"search", "comment", "mood"}
+_NEEDS_NO_ITEM = {"search", "satisfaction", "mood"}
 _VALUE_RANGE: dict[str, tuple[float, float]] = {
     "dwell": (0.0, math.inf),
     "rating": (0.0, STARS_MAX),
     "review": (0.0, STARS_MAX),
     "purchase": (0.0, math.inf),
     "satisfaction": (1.0, 5.0),
+    "mood": (0.0, 1.0),
 }
 
 
@@ -91,6 +95,9 @@ class Interaction(_Event, frozen=True, kw_only=True, tag="interaction"):
             raise ValueError(msg)
         if self.action == "review" and self.value is None and self.text is None:
             msg = "action `review` with neither `value` (stars) nor `text`"
+            raise ValueError(msg)
+        if self.action == "mood" and self.text not in EMOTIONS:
+            msg = f"`text` of a `mood` is `{self.text}`; it is one of {', '.join(EMOTIONS)}"
             raise ValueError(msg)
         self._check_value()
 
@@ -167,7 +174,28 @@ class Erase(_Event, frozen=True, kw_only=True, tag="erase"):
 Event = Interaction | Impression | UserUpdate | Erase
 
 
-def subject_of(event: Event) -> str | None:
+class Written(_Event, frozen=True, kw_only=True, tag="written"):
+    """What a text of a user says; never read from the topic of events.
+
+    Attributes:
+        event_id: Of the event the text came with.
+        user_id: Whom it is about.
+        emotions: Weight by name.
+        tags: (name, weight), the heaviest first.
+        model, code: See `messages.About`.
+    """
+
+    user_id: str
+    item_id: str | None
+    action: str
+    sentiment: float
+    emotions: dict[str, float]
+    tags: list[tuple[str, float]]
+    model: str
+    code: bytes
+
+
+def subject_of(event: Event | Written) -> str | None:
     """Whom an event is about: the user, or the session where there is no user or no consent."""
     if isinstance(event, Interaction):
         return event.user_id if event.user_id and event.consent else event.session_id

@@ -17,9 +17,12 @@ from msgspec import Struct, field
 from operators.messages import (
     Availability,
     Counted,
+    Described,
     ItemRow,
     Leader,
     Listed,
+    Meeting,
+    Near,
     Signal,
     Withdrawn,
     order,
@@ -47,6 +50,8 @@ from operators.stage import (
 HALF_LIVES_MS = (HOUR_MS, 24 * HOUR_MS, 30 * 24 * HOUR_MS)
 WINDOW_NAMES = ("1h", "1d", "30d")
 ALL_TIME = "all_time"
+FRESH = "fresh"
+"""The list of items that few have touched yet, the newest first."""
 SEGMENTS_MAX = 64
 
 
@@ -56,9 +61,11 @@ class FiguresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes:
         leaders: Items a bucket proposes for each shared list: more than the list holds, so that
             one that leaves has a successor.
+        fresh_users: An item of the catalogue is fresh until so many users have touched it.
     """
 
     leaders: int = 40
+    fresh_users: int = 5
 
 
 class ItemFigures(Struct, array_like=True):
@@ -88,7 +95,7 @@ class Figures:
     """See the module."""
 
     name = "figures"
-    inputs = Signal | Withdrawn | Listed
+    inputs = Signal | Withdrawn | Listed | Described | Meeting
     codecs: Mapping[str, Codec[Any]] = {
         "item": StructCodec(ItemFigures),
         "leaders": StructCodec(dict[str, float]),
@@ -100,12 +107,19 @@ class Figures:
     def __init__(self, settings: FiguresSettings) -> None:
         self._settings = settings
 
-    def apply(self, state: FiguresState, batch: Sequence[Signal | Withdrawn | Listed]) -> list[Out]:
+    def apply(
+        self,
+        state: FiguresState,
+        batch: Sequence[Signal | Withdrawn | Listed | Described | Meeting],
+    ) -> list[Out]:
         outs: list[Out] = []
         touched: dict[str, Signal | Withdrawn | Listed] = {}
         for message in batch:
             key = scoped(message.tenant, message.item)
             figures = state.item.get(key) or ItemFigures()
+            if isinstance(message, Described | Meeting):
+                outs.append(_attached(figures, message))
+                continue
             if isinstance(message, Signal):
                 _count(figures, message)
                 outs.append(_counted(figures, message))
@@ -129,12 +143,14 @@ class Figures:
         figures = state.item.get(key)
         assert figures is not None
         item, listed = message.item, figures.available and figures.likes > 0
+        fresh = self._fresh(figures)
+        offered = {name: score if listed else None for name, score in list_scores(figures).items()}
         known = False
-        for name, score in list_scores(figures).items():
+        for name, score in {**offered, FRESH: fresh}.items():
             table_key = pair_key(message.tenant, name)
             leaders = state.leaders.get(table_key) or {}
             before = item in leaders
-            after = _offer(leaders, item, score if listed else None, self._settings.leaders)
+            after = _offer(leaders, item, score, self._settings.leaders)
             if before or after:
                 state.leaders.put(table_key, leaders)
                 known = True
@@ -143,8 +159,22 @@ class Figures:
         leader = Leader(
             message.time_ms, message.event_id, message.tenant, item, figures.title or item,
             _pack(item, figures), figures.categories, figures.likes_log2, figures.segments, listed,
+            fresh,
         )  # fmt: skip
         return [Out("popular", message.tenant, leader)]
+
+    def _fresh(self, figures: ItemFigures) -> float | None:
+        """When an item came that few have touched yet; None for the others."""
+        known = figures.listed_ms >= 0 and figures.first_ms is not None
+        if not (known and figures.available and figures.users < self._settings.fresh_users):
+            return None
+        return float(figures.first_ms or 0)
+
+
+def scores_of(leader: Leader) -> dict[str, float]:
+    """The shared lists a leader stands in, and what it is ordered by in each."""
+    scores = list_scores(leader) if leader.listed else {}
+    return scores if leader.fresh is None else {**scores, FRESH: leader.fresh}
 
 
 def list_scores(figures: ItemFigures | Leader) -> dict[str, float]:
@@ -262,6 +292,18 @@ def _pack(item: str, figures: ItemFigures) -> bytes:
     return pack_figures(
         item_key(item), counts, (day, month), figures.first_ms or 0, figures.categories
     )
+
+
+def _attached(figures: ItemFigures, message: Described | Meeting) -> Out:
+    """What content says of two items, with what is known here of the one; nothing is kept."""
+    when = message.time_ms, message.event_id, message.tenant
+    if isinstance(message, Described):
+        title = figures.title or message.item
+        described = Described(*when, message.item, title, message.about)
+        return Out("neighbours", scoped(message.tenant, message.item), described)
+    packed = _pack(message.item, figures)
+    near = Near(*when, message.other, message.item, message.similarity, message.own, packed)
+    return Out("neighbours", scoped(message.tenant, message.other), near)
 
 
 def _counted(figures: ItemFigures, signal: Signal) -> Out:

@@ -117,10 +117,40 @@ def answer_rows(
     sums: Any, ratios: Any, figures: Any, rows: int,
     total: float, phi: float, damping: float, out: Any,
 ) -> None:  # fmt: skip
-    """Fill `out`, shape (rows, 13): similarity, short-term similarity, and the figures' words."""
+    """Fill the first rows of `out`, `packing.PULLED` records as words; nothing is of content."""
     copied = out.view(np.uint32)
     for place in range(rows):
         below = 100.0 * (total * np.sqrt(float(ratios[place])) + damping)
         out[place, 0] = (phi * sums[place, 0] + (1.0 - phi) * sums[place, 1]) / below
         out[place, 1] = sums[place, 2] / below
         copied[place, 2:] = figures[place]
+        out[place, 4] = 0.0
+
+
+@kernel
+def add_alike(
+    keys: Any, rows: int, near_keys: Any, near_sims: Any, near_figures: Any, worth: float,
+    out: Any, origin: Any,
+) -> int:  # fmt: skip
+    """Add what says the like to the answer's first `rows` rows, named by `keys`.
+
+    `near_*` are the rows of `alike.ItemContent`; `worth` is what a cosine of 1 counts for. `out`
+    has room for all of both; `origin` gets the place among the near ones of each row added.
+
+    Returns:
+        Number of rows of the answer.
+    """
+    copied, count = out.view(np.uint32), rows
+    for near in range(len(near_keys)):
+        gain = worth * max(near_sims[near, 0], near_sims[near, 1])
+        place = place_of(keys, rows, near_keys[near])
+        if place == NOWHERE:
+            place = count
+            out[place, :2] = 0.0
+            copied[place, 2:] = near_figures[near]
+            out[place, 4] = 0.0
+            origin[place - rows] = near
+            count += 1
+        out[place, 0] += gain
+        out[place, 4] += gain
+    return count

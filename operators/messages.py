@@ -123,11 +123,13 @@ class Pulled(_Message, tag=9, frozen=True, gc=False):
     Attributes:
         ids: Item ids of the rows.
         rows: Packed `packing.PULLED` records, one an id.
+        about: What the item says, or None where that is not known.
     """
 
     counted: Counted
     ids: list[str]
     rows: bytes
+    about: "About | None" = None
 
 
 class Noted(_Message, tag=10, frozen=True, gc=False):
@@ -148,13 +150,20 @@ class Noted(_Message, tag=10, frozen=True, gc=False):
 
 
 class UserChanged(_Message, tag=11, frozen=True, gc=False):
-    """A user's own settings."""
+    """A user's own settings.
+
+    Attributes:
+        topics: Categories the user asked for.
+        segment: Of the user, for the popular lists; empty if unknown.
+    """
 
     tenant: str
     user: str
     seq: int
     personalise: bool
     blocked_categories: list[str]
+    topics: list[str] = []
+    segment: str = ""
 
 
 class Leader(_Message, tag=12, frozen=True, gc=False):
@@ -163,7 +172,8 @@ class Leader(_Message, tag=12, frozen=True, gc=False):
     Attributes:
         likes_log2: log2 of the decayed likes for each of `figures.HALF_LIVES`.
         segments: log2 of the decayed likes by segment.
-        listed: False takes the item off all lists.
+        listed: False takes the item off all lists but that of fresh items.
+        fresh: When the item came, if few have touched it yet; None otherwise.
     """
 
     tenant: str
@@ -174,6 +184,7 @@ class Leader(_Message, tag=12, frozen=True, gc=False):
     likes_log2: tuple[float, float, float]
     segments: dict[str, float]
     listed: bool
+    fresh: float | None = None
 
 
 class PopularList(_Message, tag=13, frozen=True, gc=False):
@@ -194,6 +205,97 @@ class Availability(_Message, tag=14, frozen=True, gc=False):
     available: bool
 
 
+class About(Struct, array_like=True, frozen=True, gc=False):
+    """What an item says, as far as the profile of a user needs it.
+
+    Attributes:
+        model: Version of the code: codes of different ones are never compared.
+        code: `packing.code_of` the item's vector; empty if it has none.
+        tags: (name, weight), the heaviest first.
+        sentiment: -1 to 1.
+    """
+
+    model: str
+    code: bytes
+    tags: list[tuple[str, float]]
+    sentiment: float
+
+
+class Featured(_Message, tag=40, frozen=True, gc=False):
+    """Features of an item, or (`about` is None) the end of them.
+
+    Attributes:
+        near: (item, cosine) of the nearest items, nearest first.
+    """
+
+    tenant: str
+    item: str
+    about: About | None
+    near: list[tuple[str, float]]
+
+
+class Described(_Message, tag=41, frozen=True, gc=False):
+    """What an item says and what it is called, for its neighbours."""
+
+    tenant: str
+    item: str
+    title: str
+    about: About | None
+
+
+class Meeting(_Message, tag=42, frozen=True, gc=False):
+    """Tell the item `other` what is known of `item`; similarity 0 parts the two.
+
+    Attributes:
+        own: Whether it is the record of `other` that says so, and not that of `item`.
+    """
+
+    tenant: str
+    item: str
+    other: str
+    similarity: float
+    own: bool
+
+
+class Near(_Message, tag=43, frozen=True, gc=False):
+    """`other` is like `item` in content; similarity 0 if it no longer is.
+
+    Attributes:
+        own: Whether it is the record of `item` that says so, and not that of `other`.
+        figures: Of `other`, at this moment.
+    """
+
+    tenant: str
+    item: str
+    other: str
+    similarity: float
+    own: bool
+    figures: bytes
+
+
+class Said(_Message, tag=44, frozen=True, gc=False):
+    """What a text of a user says, or how the user says to feel (action `mood`).
+
+    Attributes:
+        item: What it is about; empty if about none.
+        sentiment: -1 to 1.
+        emotions: Weight by name.
+        tags: (name, weight), the heaviest first.
+        model, code: As in `About`.
+    """
+
+    tenant: str
+    user: str
+    seq: int
+    action: str
+    item: str
+    sentiment: float
+    emotions: dict[str, float]
+    tags: list[tuple[str, float]]
+    model: str
+    code: bytes
+
+
 class ItemRow(_Row, tag=20, frozen=True, gc=False):
     """What the catalogue says of an item, for `item_features`; `deleted` removes the row."""
 
@@ -205,13 +307,18 @@ class ItemRow(_Row, tag=20, frozen=True, gc=False):
 
 
 class SimilarRow(_Row, tag=21, frozen=True, gc=False):
-    """The neighbours of an item, best first; `scores` are packed little-endian f4."""
+    """The neighbours of an item, best first; `scores` are packed little-endian f4.
+
+    Attributes:
+        sources: Index into `SOURCES`, a byte an item; empty if all are of co-occurrence.
+    """
 
     tenant: str
     item: str
     title: str
     ids: list[str]
     scores: bytes
+    sources: bytes = b""
 
 
 class TrendingRow(_Row, tag=22, frozen=True, gc=False):
@@ -235,6 +342,10 @@ class ListRow(_Row, tag=23, frozen=True, gc=False):
         generation: Number of lists made for this user so far.
         fallback: Why this is not the list the user would get with more known; empty if it is.
         known: Filter of the items the user knows, see `operators.seen`.
+        surface: Where the list is for; empty for the one of the sink's settings.
+        strategy: How it was composed; empty for the usual way.
+        reasons: Index into `texts`, 255 where the source and the seed say all, a byte an item.
+        propensities: Packed little-endian f4, a number an item; empty if all are 1.
     """
 
     tenant: str
@@ -248,15 +359,29 @@ class ListRow(_Row, tag=23, frozen=True, gc=False):
     generation: int
     fallback: str
     known: bytes
+    surface: str = ""
+    strategy: str = ""
+    reasons: bytes = b""
+    texts: list[str] = []
+    propensities: bytes = b""
 
 
 class ProfileRow(_Row, tag=24, frozen=True, gc=False):
-    """What the ranking knows of a user in plain words: actions by kind, newest items first."""
+    """What the ranking knows of a user in plain words: actions by kind, newest items first.
+
+    Attributes:
+        interests: (name, share, item that stands for it), the largest first.
+        tags: (name, weight, sentiment or None where the user has written nothing of it).
+        mood: Weight of each emotion of late.
+    """
 
     tenant: str
     user: str
     counts: dict[str, int]
     recent: list[str]
+    interests: list[tuple[str, float, str]] = []
+    tags: list[tuple[str, float, float | None]] = []
+    mood: dict[str, float] = {}
 
 
 class ForgetRow(_Row, tag=25, frozen=True, gc=False):

@@ -12,7 +12,13 @@ is the co-rating over the geometric mean of the two sums of strengths (TencentRe
 ratio = sum_b / sum_a travelled with the pair, and times sum_a of now it is sum_b of now within
 noise, without a message. `forward` counts b after a.
 
-Content neighbours will be blended into the answer here, by n / (n + kappa) with n co-occurrences.
+Beside it stand the items that say the like (`alike`). They are blended into each answer:
+
+    answer(a, b) = sim(a, b) + worth * kappa / (n + kappa) * cosine(a, b)
+
+where n is what a has been liked, in full likes: an item that nobody has touched is known by what
+it says alone, and what people do takes over as they do it. `sim` needs no factor n / (n + kappa)
+of its own: the damping is one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +29,18 @@ import numpy as np
 from msgspec import Struct
 
 from operators import kernels
-from operators.messages import Learn, PairSeen, Pulled, SimilarRow, SumTaken, order
+from operators.alike import ContentCodec, ItemContent, meet
+from operators.messages import (
+    SOURCES,
+    Described,
+    Learn,
+    Near,
+    PairSeen,
+    Pulled,
+    SimilarRow,
+    SumTaken,
+    order,
+)
 from operators.packing import PULLED, item_key, key_of, ratio_of, raw_of
 from operators.pairs import (
     PAIRS_A_SEGMENT,
@@ -39,6 +56,7 @@ from operators.pairs import (
     take,
 )
 from operators.stage import Codec, Out, StructCodec, Table, pair_key, scoped, tick
+from operators.strengths import STRENGTH_MAX
 
 
 class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,26 +67,35 @@ class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
         forward_share: phi: 1 counts only what came after, 0 only what came before.
         damping: Strength units (10: one full like) that a pair must outweigh to count.
         similar_max: Length of the stored list of similar items.
+        alike_max: Items kept that say the like of one.
+        content_worth: What a cosine of 1 counts for where nobody has touched the item.
+        content_until: kappa: likes of an item at which its content counts half.
     """
 
     rows_max: int = 100
     forward_share: float = 0.7
     damping: float = 100.0
     similar_max: int = 20
+    alike_max: int = 20
+    content_worth: float = 0.1
+    content_until: float = 20.0
 
 
 Changed = tuple[str, str, int]
+Message = Learn | PairSeen | SumTaken | Described | Near
+CO_OCCURRENCE, CONTENT = SOURCES.index("co_occurrence"), SOURCES.index("content")
 
 
 @dataclass
 class NeighboursState:
-    """Items; segments of their pairs by item and number; changed items.
+    """Items; segments of their pairs by item and number; what items say; changed items.
 
     `changed` holds (tenant, item, time) of the items whose stored list has to be renewed.
     """
 
     item: Table[ItemNeighbours]
     pair: Table[Segment]
+    content: Table[ItemContent]
     changed: Table[Changed]
 
 
@@ -76,10 +103,11 @@ class Neighbours:
     """See the module."""
 
     name = "neighbours"
-    inputs = Learn | PairSeen | SumTaken
+    inputs = Message
     codecs: Mapping[str, Codec[Any]] = {
         "item": NeighboursCodec(),
         "pair": SegmentCodec(),
+        "content": ContentCodec(),
         "changed": StructCodec(Changed),
     }
     state_type = NeighboursState
@@ -89,9 +117,7 @@ class Neighbours:
         self._settings = settings
         self._formula = settings.forward_share, settings.damping
 
-    def apply(
-        self, state: NeighboursState, batch: Sequence[Learn | PairSeen | SumTaken]
-    ) -> list[Out]:
+    def apply(self, state: NeighboursState, batch: Sequence[Message]) -> list[Out]:
         outs: list[Out] = []
         for message in batch:
             if isinstance(message, PairSeen):
@@ -102,6 +128,8 @@ class Neighbours:
                 head.sum -= message.decrease
                 _keep(state, key, head)
                 state.changed.put(key, (message.tenant, message.item, message.time_ms))
+            elif isinstance(message, Described | Near):
+                self._hear(state, message)
             else:
                 outs.append(self._answer(state, message))
         return outs
@@ -127,6 +155,23 @@ class Neighbours:
             state.changed.put(key, (message.tenant, message.item, message.time_ms))
         _keep(state, key, head)
 
+    def _hear(self, state: NeighboursState, message: Described | Near) -> None:
+        """Note what the item says, or what says the like."""
+        key = scoped(message.tenant, message.item)
+        content = state.content.get(key)
+        if content is None:
+            head = state.item.get(key)
+            content = ItemContent(clock_us=head.clock_us if head else 0)
+        if isinstance(message, Described):
+            content.about, content.title = message.about, message.title
+        else:
+            meet(content, message, self._settings.alike_max)
+        if content.about is None and not content.ids and not content.clock_us:
+            state.content.delete(key)
+            return
+        state.content.put(key, content)
+        state.changed.put(key, (message.tenant, message.item, message.time_ms))
+
     def _answer(self, state: NeighboursState, message: Learn) -> Out:
         counted = message.counted
         signal, raw = counted.signal, raw_of(counted.figures)
@@ -138,18 +183,36 @@ class Neighbours:
         head.title = counted.title
         state.item.put(key, head)
         state.changed.put(key, (signal.tenant, signal.item, counted.time_ms))
-        rows = self._rows(head).tobytes()
-        answer = Pulled(counted.time_ms, counted.event_id, counted, list(head.ids), rows)
+        content = state.content.get(key)
+        ids, rows = self._rows(head, content)
+        about = content.about if content else None
+        answer = Pulled(
+            counted.time_ms, counted.event_id, counted, ids, rows.tobytes(), about
+        )  # fmt: skip
         return Out("ranking", scoped(signal.tenant, signal.user), answer)
 
-    def _rows(self, head: ItemNeighbours) -> Any:
-        """`packing.PULLED` records of the cached rows, as words."""
-        rows = np.empty((len(head.ids), PULLED.itemsize // 4), np.float32)
+    def _rows(self, head: ItemNeighbours, content: ItemContent | None) -> tuple[list[str], Any]:
+        """Ids and `packing.PULLED` records, as words, of the cached rows and of what is alike."""
+        known, near = len(head.ids), len(content.ids) if content else 0
+        rows = np.empty((known + near, PULLED.itemsize // 4), np.float32)
         kernels.answer_rows(
-            head.sums, head.ratios, head.figures, len(head.ids), float(head.sum),
-            *self._formula, rows,
+            head.sums, head.ratios, head.figures, known, float(head.sum), *self._formula, rows
+        )
+        if content is None or not near:
+            return list(head.ids), rows
+        origin = np.empty(near, np.int64)
+        count = kernels.add_alike(
+            head.keys, known, content.keys, content.sims, content.figures, self._worth(head),
+            rows, origin,
         )  # fmt: skip
-        return rows
+        added = [content.ids[place] for place in origin[: count - known].tolist()]
+        return head.ids + added, rows[:count]
+
+    def _worth(self, head: ItemNeighbours) -> float:
+        """What a cosine of 1 counts for, beside what people did with the item."""
+        until = self._settings.content_until
+        likes = head.sum / STRENGTH_MAX
+        return self._settings.content_worth * until / (likes + until) if until > 0 else 0.0
 
     def _add(
         self,
@@ -188,20 +251,35 @@ class Neighbours:
     def _similar(
         self, state: NeighboursState, key: str, tenant: str, item: str, time_ms: int
     ) -> list[Out]:
-        head = state.item.get(key)
-        if head is None:  # an erasure took all of it
-            return [Out("rows", key, SimilarRow(1000 * time_ms, tenant, item, item, [], b""))]
-        if not head.ids and not head.clock_us:
+        found, content = state.item.get(key), state.content.get(key)
+        head = found or ItemNeighbours()
+        ids, rows = self._rows(head, content)
+        clock_us = max(head.clock_us, content.clock_us if content else 0)
+        if not ids and not clock_us and (found or content):
             return []
-        sim = self._rows(head)[:, 0]
-        best = np.argsort(-sim, kind="stable")[: self._settings.similar_max]
-        head.clock_us = tick(head.clock_us, time_ms)
-        state.item.put(key, head)
-        named = [head.ids[place] for place in best.tolist()]
-        scores = sim[best].astype("<f4").tobytes()
-        return [
-            Out("rows", key, SimilarRow(head.clock_us, tenant, item, head.title, named, scores))
-        ]
+        best = _similar(rows, len(head.ids), self._settings.similar_max)
+        written_us = tick(clock_us, time_ms)
+        if found is not None:
+            head.clock_us = written_us
+            state.item.put(key, head)
+        if content is not None:
+            content.clock_us = written_us
+            state.content.put(key, content)
+        title = head.title or (content.title if content else "") or item
+        sources = [CONTENT if rows[n, 4] > rows[n, 0] / 2 else CO_OCCURRENCE for n in best]
+        row = SimilarRow(
+            written_us, tenant, item, title, [ids[place] for place in best],
+            rows[best, 0].astype("<f4").tobytes(), bytes(sources),
+        )  # fmt: skip
+        return [Out("rows", key, row)]
+
+
+def _similar(rows: Any, known: int, size: int) -> list[int]:
+    """Places of the best rows, and of the best by content alone: of these half as many more."""
+    order = np.argsort(-rows[:, 0], kind="stable")
+    best: list[int] = order[:size].tolist()
+    said = [place for place in order.tolist() if place >= known and place not in best]
+    return best + said[: max(0, size // 2 - sum(place >= known for place in best))]
 
 
 def _take(

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from operators.figures import ALL_TIME, WINDOW_NAMES, list_scores
+from operators.figures import ALL_TIME, WINDOW_NAMES, scores_of
 from operators.messages import Leader, PopularList, RowDue, order
 from operators.stage import (
     BROADCAST,
@@ -89,8 +89,8 @@ class Popular:
         """Put an item into its lists and take it off the others; the lists that changed."""
         key = scoped(leader.tenant, leader.item)
         before = state.item.get(key)
-        scores = list_scores(leader) if leader.listed else {}
-        names = dict.fromkeys([*(list_scores(before) if before else ()), *scores])
+        scores = scores_of(leader)
+        names = dict.fromkeys([*(scores_of(before) if before else ()), *scores])
         changed = [
             name
             for name in names
@@ -119,7 +119,7 @@ class Popular:
 
     def _forget_unlisted(self, state: PopularState, tenant: str, item: str) -> None:
         leader = state.item.get(scoped(tenant, item))
-        names = list_scores(leader) if leader else {}
+        names = scores_of(leader) if leader else {}
         if not any(item in self._members(state, tenant, name) for name in names):
             state.item.delete(scoped(tenant, item))
 

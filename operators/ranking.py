@@ -9,7 +9,8 @@ Before an event is absorbed, the list that was being served is judged by it: an 
 200 rows are kept a user, not the 300 of the simulation: it measured .1237 against .1245 hits
 without and .1665 against .1664 with learned weights, and a third of the state is saved.
 
-Interest clusters will group the rows here; learned weights arrive as shared messages.
+Interests (`interests`) group the rows; `composing` makes of the scored candidates one list a
+surface. Learned weights arrive as shared messages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,26 +30,27 @@ from operators.accumulator import (
     seen_keys,
 )
 from operators.features import FEATURES, Weights, outside_part
+from operators.figures import FRESH
 from operators.messages import (
-    SOURCES,
     Availability,
     Forget,
     ForgetRow,
-    ListRow,
     Noted,
     Outcome,
     PopularList,
-    ProfileRow,
     Pulled,
     RowDue,
+    Said,
     UserChanged,
     order,
 )
 from operators.outcomes import counts, is_hit, outcome_of
-from operators.packing import Keys, category_code, contained, key_of
-from operators.scoring import Candidates, RankingSettings, Scored, score
+from operators.packing import Keys, contained, key_of
+from operators.profiles import change, hear, profile_row, shares_of
+from operators.reasons import list_row
+from operators.scoring import Candidates, RankingSettings, Scored, listed, score
 from operators.served import RowCodec, Served, SharedRow, StoredRow, serve
-from operators.shelves import Shelves
+from operators.shelves import GENERAL, Shelves
 from operators.stage import (
     COUNT,
     BytesCodec,
@@ -61,10 +63,6 @@ from operators.stage import (
     tick,
 )
 from operators.trending import ALL, shared_row, trending_row
-
-NO_SEED = 255
-NOTHING_YET = "nothing is known yet of what goes with this user's items"
-NOT_PERSONAL = "this user has switched personalisation off"
 
 
 @dataclass
@@ -83,7 +81,7 @@ class RankingState:
     changed: Table[tuple[str, str]]
 
 
-OfUser = Pulled | Noted | UserChanged | Forget
+OfUser = Pulled | Noted | Said | UserChanged | Forget
 Shared = PopularList | Availability | RowDue
 
 
@@ -194,7 +192,7 @@ class Ranking:
             run.changed[key] = message
 
     def _apply_one(
-        self, run: _Run, key: str, user: RankedUser, message: Pulled | Noted | UserChanged
+        self, run: _Run, key: str, user: RankedUser, message: Pulled | Noted | Said | UserChanged
     ) -> None:
         state = run.state
         if isinstance(message, Pulled):
@@ -211,10 +209,12 @@ class Ranking:
                 add_seen(state.seen, key, user, message.item_key)
                 drop(user, message.item_key)
             remember(user, message.action, None)
-        elif message.time_ms >= user.settings_ms:
-            user.settings_ms = message.time_ms
-            user.personalise = message.personalise
-            user.blocked = sorted(map(category_code, message.blocked_categories))
+        elif isinstance(message, Said):
+            hear(user, message, self._settings)
+            if message.action == "mood":
+                remember(user, message.action, None)
+        else:
+            change(user, message)
 
     def _judge(self, run: _Run, key: str, user: RankedUser, message: Pulled | Noted) -> None:
         """Say what the user does with what was being shown before this run."""
@@ -242,18 +242,23 @@ class Ranking:
 
     def _lists(self, run: _Run) -> None:
         """New rows of the users that changed."""
-        state = run.state
+        state, settings = run.state, self._settings
         for key, message in run.changed.items():
             user = run.users[key]
             tenant, name = _whose(message)
-            candidates = self._candidates(state, key, user, message)
-            one = score(candidates, self._values, self._settings)
+            ranked = score(self._candidates(state, key, user, message), self._values, settings)
+            shares = shares_of(user, message.time_ms, settings)
+            lists = {surface: listed(ranked, strategy, shares, settings.list_max)
+                     for surface, strategy in settings.strategies.items()}  # fmt: skip
             user.clock_us = tick(user.clock_us, message.time_ms)
-            digest = one.digest(bytes(user.known)) if user.personalise else b"off"
+            digests = [one.digest(bytes(user.known)) for one in lists.values()]
+            digest = b"".join(digests) if user.personalise else b"off"
             if digest != user.digest:
                 user.digest, user.generation = digest, user.generation + 1
-                user.listed = _stored_row(user, one, self._weights.model)
-                run.outs.append(Out("rows", key, _list_row(tenant, name, user, one)))
+                user.listed = _stored_row(user, next(iter(lists.values())), self._weights.model)
+                for surface, one in lists.items():
+                    whose, strategy = (tenant, name, surface), settings.strategies[surface]
+                    run.outs.append(Out("rows", key, list_row(whose, user, one, strategy)))
             state.changed.put(key, (tenant, name))
 
     def settle(self, state: RankingState) -> list[Out]:
@@ -262,19 +267,31 @@ class Ranking:
         for key in state.changed.all_keys():
             changed, user = state.changed.get(key), state.user.get(key)
             if changed is not None and user is not None:
-                row = ProfileRow(user.clock_us, *changed, dict(user.counts), list(user.recent))
-                outs.append(Out("rows", key, row))
+                outs.append(Out("rows", key, profile_row(*changed, user, self._settings)))
         state.changed.clear()
         return outs
 
     def _candidates(
         self, state: RankingState, key: str, user: RankedUser, message: OfUser
     ) -> Candidates:
-        tenant = _whose(message)[0]
-        shelf, reference = self._shelves.of(state.shared, tenant, user.category)
+        tenant, name = _whose(message)
+        names = self._names(user)
+        shelf, reference = self._shelves.of(state.shared, tenant, names)
         seen = seen_keys(state.seen, key, user)
         unavailable = _unavailable(state, tenant)
-        return Candidates(user, seen, shelf, unavailable, reference, message.time_ms)
+        return Candidates(user, seen, shelf, unavailable, reference, message.time_ms, name)
+
+    def _names(self, user: RankedUser) -> list[str]:
+        """Shared lists that candidates come from; a user without events gets the own ones first."""
+        used = self._settings.strategies.values()
+        by_context = any(one.kind == "context" for one in used)
+        segment = [f"segment:{user.segment}"] if user.segment else []
+        if user.events:
+            category = [f"category:{user.category}"] if user.category else []
+            names = [*GENERAL, *category, *(segment if by_context else [])]
+        else:
+            names = [*(f"category:{topic}" for topic in user.topics), *segment, *GENERAL]
+        return [*names, FRESH] if any(one.explore_places for one in used) else names
 
 
 def _address(message: OfUser) -> tuple[str, int]:
@@ -311,27 +328,7 @@ def _stored_row(user: RankedUser, scored: Scored, model: str) -> StoredRow:
     as_of_ms = user.clock_us // 1000
     if not user.personalise:
         return StoredRow(as_of_ms=as_of_ms, model=model)
-    in_cf, trending = SOURCES.index("co_occurrence"), SOURCES.index("trending")
     return StoredRow(
         scored.ids, scored.keys, scored.scores.astype("<f4"), scored.item_scores.astype("<f4"),
-        as_of_ms, model, bytes(in_cf if inside else trending for inside in scored.inside),
-        not any(scored.inside),
-    )  # fmt: skip
-
-
-def _list_row(tenant: str, name: str, user: RankedUser, scored: Scored) -> ListRow:
-    row = user.listed
-    if not user.personalise:
-        return ListRow(
-            user.clock_us, tenant, name, [], b"", b"", b"", b"", [], user.generation,
-            NOT_PERSONAL, b"",
-        )  # fmt: skip
-    events = list(dict.fromkeys(n for n in scored.seeds if n in user.seeds))[:NO_SEED]
-    place = {number: index for index, number in enumerate(events)}
-    return ListRow(
-        user.clock_us, tenant, name, list(row.ids), row.scores.tobytes(),
-        row.item_scores.tobytes(), row.sources,
-        bytes(place.get(number, NO_SEED) for number in scored.seeds),
-        [user.seeds[number] for number in events], user.generation,
-        NOTHING_YET if row.fallback else "", bytes(user.known),
+        as_of_ms, model, bytes(scored.sources), not scored.personal,
     )  # fmt: skip

@@ -31,7 +31,8 @@ _INT = struct.Struct(">i")
 _LONG = struct.Struct(">q")
 _SCORES = struct.Struct(">ifif")
 _NULL = _INT.pack(-1)
-_CERTAIN = struct.pack(">if", 4, 1.0)
+_FLOAT = struct.Struct(">if")
+NO_TEXT = 255
 _INSERT = (
     "INSERT INTO {{keyspace}}.{table} ({columns}) VALUES ({marks}) USING TIMESTAMP ? AND TTL ?"
 )
@@ -72,7 +73,9 @@ STATEMENTS = {
     ),
     "similar": _insert("similar_items", "tenant", "item_id", "items", "as_of", "model"),
     "trending": _insert("trending", "tenant", "segment", "items", "as_of"),
-    "profile": _insert("profiles", "tenant", "user_id", "counts", "recent", "as_of"),
+    "profile": _insert(
+        "profiles", "tenant", "user_id", "interests", "tags", "mood", "counts", "recent", "as_of"
+    ),
     "item": "INSERT INTO {keyspace}.item_features (tenant, item_id, title, available, as_of)"
     " VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?",
     "item_gone": "DELETE FROM {keyspace}.item_features USING TIMESTAMP ?"
@@ -95,8 +98,8 @@ def writes_of(row: Row, settings: RowSettings) -> Iterator[Write]:
     tenant = row.tenant.encode()
     if isinstance(row, ListRow):
         values = [
-            tenant, row.user.encode(), settings.surface.encode(), _items(_listed(row)),
-            _LONG.pack(row.generation), as_of, settings.model.encode(),
+            tenant, row.user.encode(), (row.surface or settings.surface).encode(),
+            _items(_listed(row)), _LONG.pack(row.generation), as_of, _model(row, settings).encode(),
             settings.variant.encode(), row.fallback.encode() or None, row.known, *tail,
         ]  # fmt: skip
         yield Write("list", values)
@@ -110,8 +113,11 @@ def writes_of(row: Row, settings: RowSettings) -> Iterator[Write]:
             "trending", [tenant, row.segment.encode(), _items(_trending(row)), as_of, *tail]
         )
     elif isinstance(row, ProfileRow):
-        counts, recent = _counts(row.counts), _texts(row.recent)
-        yield Write("profile", [tenant, row.user.encode(), counts, recent, as_of, *tail])
+        values = [
+            _interests(row.interests), _tags(row.tags), _mood(row.mood), _counts(row.counts),
+            _texts(row.recent),
+        ]  # fmt: skip
+        yield Write("profile", [tenant, row.user.encode(), *values, as_of, *tail])
     elif isinstance(row, ForgetRow):
         yield Write("list_gone", [stamp, tenant, row.user.encode()])
         yield Write("profile_gone", [stamp, tenant, row.user.encode()])
@@ -125,24 +131,37 @@ def writes_of(row: Row, settings: RowSettings) -> Iterator[Write]:
         )
 
 
-_Item = tuple[str, float, float, str, str | None, str]
-"""Item, score, item score, source, seed, reason."""
+_Item = tuple[str, float, float, str, str | None, str, float]
+"""Item, score, item score, source, seed, reason, propensity."""
+
+
+def _model(row: ListRow, settings: RowSettings) -> str:
+    """Name of the weights, and of the strategy where it is not the usual one."""
+    return f"{settings.model}+{row.strategy}" if row.strategy else settings.model
 
 
 def _listed(row: ListRow) -> Iterator[_Item]:
     scores, parts = _floats(row.scores), _floats(row.item_scores)
     because = [f"Because of {title}" for _, title in row.seed_items]
+    chances = _floats(row.propensities) if row.propensities else [1.0] * len(row.ids)
     for place, item in enumerate(row.ids):
-        source, seed = SOURCES[row.sources[place]], row.seeds[place]
-        if seed < len(because):
-            yield item, scores[place], parts[place], source, row.seed_items[seed][0], because[seed]
+        source, number = SOURCES[row.sources[place]], row.seeds[place]
+        seeded = number < len(because)
+        seed = row.seed_items[number][0] if seeded else None
+        text = row.reasons[place] if row.reasons else NO_TEXT
+        if text < len(row.texts):
+            reason = row.texts[text]
         else:
-            yield item, scores[place], parts[place], source, None, _WITHOUT_SEED[source]
+            reason = because[number] if seeded else _WITHOUT_SEED[source]
+        yield item, scores[place], parts[place], source, seed, reason, chances[place]
 
 
 _WITHOUT_SEED = {
     "co_occurrence": "Goes with what you liked before",
+    "content": "Similar in content to what you liked before",
     "trending": "Popular right now",
+    "fresh": "New here",
+    "editorial": "Chosen by the editors",
 }
 
 
@@ -157,15 +176,19 @@ def items_of(row: ListRow | TrendingRow) -> list[ListedItem]:
 
 
 def _similar(row: SimilarRow) -> Iterator[_Item]:
-    reason = f"People who chose {row.title} chose this too"
-    for item, score in zip(row.ids, _floats(row.scores), strict=True):
-        yield item, score, 0.0, "co_occurrence", row.item, reason
+    reasons = {
+        "co_occurrence": f"People who chose {row.title} chose this too",
+        "content": f"Similar in content to {row.title}",
+    }
+    sources = row.sources or bytes(len(row.ids))
+    for item, score, source in zip(row.ids, _floats(row.scores), sources, strict=True):
+        yield item, score, 0.0, SOURCES[source], row.item, reasons[SOURCES[source]], 1.0
 
 
 def _trending(row: TrendingRow) -> Iterator[_Item]:
     scores, parts = _floats(row.scores), _floats(row.item_scores)
     for item, score, part in zip(row.ids, scores, parts, strict=True):
-        yield item, score, part, "trending", None, row.reason
+        yield item, score, part, "trending", None, row.reason, 1.0
 
 
 def _floats(packed: bytes) -> Sequence[float]:
@@ -188,11 +211,11 @@ def _items(items: Iterable[_Item]) -> bytes:
         return known
 
     parts = [b""]
-    for item, score, part, source, seed, reason in items:
+    for item, score, part, source, seed, reason, chance in items:
         parts.append(
             _field(
                 _field(item.encode()) + _SCORES.pack(4, score, 4, part) + text(source)
-                + (_NULL if seed is None else text(seed)) + text(reason) + _CERTAIN
+                + (_NULL if seed is None else text(seed)) + text(reason) + _FLOAT.pack(4, chance)
             )
         )  # fmt: skip
     parts[0] = _INT.pack(len(parts) - 1)
@@ -206,3 +229,29 @@ def _texts(values: Sequence[str]) -> bytes:
 def _counts(counts: dict[str, int]) -> bytes:
     pairs = (_field(name.encode()) + _field(_LONG.pack(n)) for name, n in sorted(counts.items()))
     return _INT.pack(len(counts)) + b"".join(pairs)
+
+
+def _interests(interests: Sequence[tuple[str, float, str]]) -> bytes:
+    """A list of `interest`: name, weight, item."""
+    parts = (
+        _field(_field(name.encode()) + _FLOAT.pack(4, weight) + _field(item.encode()))
+        for name, weight, item in interests
+    )
+    return _INT.pack(len(interests)) + b"".join(parts)
+
+
+def _tags(tags: Sequence[tuple[str, float, float | None]]) -> bytes:
+    """A list of `weighted_tag`: name, weight, sentiment or null."""
+    parts = (
+        _field(
+            _field(name.encode()) + _FLOAT.pack(4, weight)
+            + (_NULL if sentiment is None else _FLOAT.pack(4, sentiment))
+        )
+        for name, weight, sentiment in tags
+    )  # fmt: skip
+    return _INT.pack(len(tags)) + b"".join(parts)
+
+
+def _mood(mood: dict[str, float]) -> bytes:
+    pairs = (_field(name.encode()) + _FLOAT.pack(4, mood[name]) for name in sorted(mood))
+    return _INT.pack(len(mood)) + b"".join(pairs)

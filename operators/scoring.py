@@ -6,16 +6,32 @@ order of the candidates, rows first, then shared lists best first: at the starti
 popular items fill up in the order of popularity.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
+from msgspec import field
+from numpy.typing import NDArray
 
 from operators import features
 from operators.accumulator import AccumulatorSettings, RankedUser
-from operators.candidates import BEST_AT, best_of, choose, features_of
+from operators.candidates import BEST_AT, INTEREST, MAIN, best_of, choose, features_of
+from operators.candidates import CONTENT as CONTENT_SUM
+from operators.composing import (
+    CO_OCCURRENCE,
+    CONTENT,
+    FRESH,
+    TRENDING,
+    Offer,
+    Place,
+    Strategy,
+    compose,
+)
 from operators.features import Floats, Reference
-from operators.packing import EPOCH_MS, HOUR_MS, Keys
+from operators.figures import FRESH as NEW
+from operators.mood import MoodSettings
+from operators.packing import EPOCH_MS, HOUR_MS, Keys, Words
 from operators.shelves import Shelf
 
 
@@ -25,9 +41,19 @@ class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
     Attributes:
         list_max: Items of a stored list: several times what is shown, so that what a reader
             excludes does not empty the page.
+        surfaces: How the list of each surface is composed; by the first one outcomes are judged.
+            Empty for one list, hybrid, for the surface of the sink's settings.
+        mood: Of what a user feels.
     """
 
     list_max: int = 30
+    surfaces: Mapping[str, Strategy] = {}
+    mood: MoodSettings = field(default_factory=MoodSettings)
+
+    @property
+    def strategies(self) -> Mapping[str, Strategy]:
+        """By surface; the empty name is that of the sink's settings."""
+        return self.surfaces or {"": Strategy()}
 
 
 @dataclass
@@ -40,24 +66,55 @@ class Candidates:
     unavailable: Keys
     reference: Reference
     time_ms: int
+    name: str
+
+
+@dataclass
+class Ranked:
+    """All candidates of one user that may be shown, best first; places are those of `rows`.
+
+    Attributes:
+        own: Number of the user's own rows; those behind are of shared lists.
+        places: Of the candidates, best first.
+        scores, item_scores: Of each, in this order.
+    """
+
+    candidates: Candidates
+    rows: Words
+    keys: Keys
+    own: int
+    places: NDArray[np.int64]
+    scores: Floats
+    item_scores: Floats
 
 
 @dataclass
 class Scored:
-    """The best candidates of one user, best first; arrays of shape (k,).
+    """The list of one surface, best first; arrays of shape (k,).
 
     Attributes:
         keys: Of the items, unsigned.
-        inside: Whether a neighbour answer named the item (else a shared list did).
+        sources: Index into `messages.SOURCES`.
         seeds: Number of the user's event that says most for it, 0 for none.
+        slots: Of the interest that a place was given to, 0 for none.
+        lists: Name of the shared list that an item is from, empty for the user's own rows.
+        propensities: Chance with which each got its place.
     """
 
     ids: list[str]
     keys: Keys
     scores: Floats
     item_scores: Floats
-    inside: list[bool]
+    sources: list[int]
     seeds: list[int]
+    slots: list[int]
+    lists: list[str]
+    propensities: list[float]
+
+    @property
+    def personal(self) -> bool:
+        """Whether anything in it comes from what the user did."""
+        return CO_OCCURRENCE in self.sources or CONTENT in self.sources
 
     def digest(self, known: bytes) -> bytes:
         """Eight bytes that change when the list does, or the filter that is stored beside it.
@@ -66,12 +123,12 @@ class Scored:
         to hear of it nevertheless, or would show it once it is popular.
         """
         ids, scores = "\x00".join(self.ids).encode(), self.scores.astype("<f4").tobytes()
-        parts = ids, scores, str(self.seeds).encode(), known
-        return blake2b(b"\x00".join(parts), digest_size=8).digest()
+        told = f"{self.seeds}{self.slots}{self.sources}{self.propensities}"
+        return blake2b(b"\x00".join((ids, scores, told.encode(), known)), digest_size=8).digest()
 
 
-def score(one: Candidates, values: Floats, settings: RankingSettings) -> Scored:
-    """Score the candidates of a user and keep the best `list_max`.
+def score(one: Candidates, values: Floats, settings: RankingSettings) -> Ranked:
+    """Score the candidates of a user.
 
     Args:
         one: The candidates.
@@ -90,13 +147,58 @@ def score(one: Candidates, values: Floats, settings: RankingSettings) -> Scored:
         np.array(list(user.taste.values()), np.float32), user.code, outside(settings),
         one.reference.numbers, (one.time_ms - EPOCH_MS) / HOUR_MS, values != 0,
     )  # fmt: skip
-    best, scores, parts = best_of(x, values, settings.list_max)
-    places = chosen[best].tolist()
+    best, scores, parts = best_of(x, values, len(x))
+    return Ranked(one, rows, keys, own, chosen[best], scores, parts)
+
+
+def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size: int) -> Scored:
+    """The list of one surface.
+
+    Args:
+        ranked: The candidates.
+        strategy: Of the surface.
+        shares: Of the user's interests by slot; empty for none.
+        size: Items at the most.
+    """
+    shelf, own, found = ranked.candidates.shelf, ranked.own, ranked.places
+    numbers = found.tolist()
+    lists = ["" if place < own else shelf.lists[place - own] for place in numbers]
+    inside = ranked.rows[found]
+    content = (inside[:, CONTENT_SUM] > inside[:, MAIN] / 2).tolist()
+    sources = [
+        (CONTENT if said else CO_OCCURRENCE) if place < own else FRESH if name == NEW else TRENDING
+        for place, said, name in zip(numbers, content, lists, strict=True)
+    ]
+    slots = inside[:, INTEREST].astype(np.int64).tolist()
+    offer = Offer(sources, slots, [name.startswith("segment:") for name in lists])
+    places = compose(offer, strategy, shares, _draw(ranked.candidates), size)
+    chosen = [place.number for place in places]
+    at = found[chosen]
+    ids = [ranked.candidates.user.ids[n] if n < own else shelf.ids[n - own] for n in at.tolist()]
     return Scored(
-        [user.ids[place] if place < own else one.shelf.ids[place - own] for place in places],
-        keys[places], scores, parts, [place < own for place in places],
-        rows[places, BEST_AT].astype(np.int64).tolist(),
+        ids, ranked.keys[at], _descending(ranked.scores, places), ranked.item_scores[chosen],
+        [sources[n] for n in chosen], ranked.rows[at, BEST_AT].astype(np.int64).tolist(),
+        [place.slot for place in places], [lists[n] for n in chosen],
+        [place.propensity for place in places],
     )  # fmt: skip
+
+
+def _descending(scores: Floats, places: list[Place]) -> Floats:
+    """Scores as a reader sorts by them: what was given its place has that of the one before."""
+    found = np.empty(len(places))
+    before = float(scores.max()) if len(scores) else 0.0
+    for at, place in enumerate(places):
+        before = before if place.given else min(before, float(scores[place.number]))
+        found[at] = before
+    return found
+
+
+def _draw(one: Candidates) -> int:
+    """A number for explored places: as good as random, the same in every replay."""
+    told = f"{one.user.events}\x00{one.time_ms}".encode()
+    return int.from_bytes(
+        blake2b(told, digest_size=8, key=one.name.encode()[:64]).digest(), "little"
+    )
 
 
 def outside(settings: RankingSettings) -> Floats:

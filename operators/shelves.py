@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operators.accumulator import COLUMNS, POPULARITY, Ids
+from operators.accumulator import Ids
+from operators.candidates import COLUMNS, CONTENT
+from operators.candidates import LIKES as LIKES_AT
 from operators.features import Reference
 from operators.messages import PopularList
 from operators.packing import FIGURES, LIKES, LIKES_1D, LIKES_30D, Keys, Words, keys_in, words
@@ -21,34 +23,43 @@ MADE_MAX = 4096
 
 @dataclass
 class Shelf:
-    """Items of shared lists as candidate rows without sums, each item once."""
+    """Items of shared lists as candidate rows without sums, each item once.
+
+    Attributes:
+        lists: Name of the list that each item stands in first.
+    """
 
     rows: Words
     keys: Keys
     ids: Ids
+    lists: Sequence[str]
 
 
 class Shelves:
-    """Shelves and references by tenant and category, from a table of shared lists."""
+    """Shelves and references by tenant and names of lists, from a table of shared lists."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, str], tuple[list[PopularList], Shelf, Reference]] = {}
+        self._made: dict[tuple[str, ...], tuple[list[PopularList], Shelf, Reference]] = {}
 
-    def of(self, shared: Table[PopularList], tenant: str, category: str) -> tuple[Shelf, Reference]:
-        """The general lists and that of a category as candidates, and the tenant's reference."""
-        names = (*GENERAL, f"category:{category}") if category else GENERAL
-        found = (shared.get(pair_key(tenant, name)) for name in names)
+    def of(
+        self, shared: Table[PopularList], tenant: str, names: Sequence[str]
+    ) -> tuple[Shelf, Reference]:
+        """The lists of these names as candidates, and the tenant's reference."""
+        general = {name: shared.get(pair_key(tenant, name)) for name in GENERAL}
+        found = (general.get(name) or shared.get(pair_key(tenant, name)) for name in names)
         lists = [one for one in found if one is not None]
-        made = self._made.get((tenant, category))
-        if made is None or made[0] != lists:
+        known = [*lists, *(one for one in general.values() if one is not None)]
+        made = self._made.get((tenant, *names))
+        if made is None or made[0] != known:
             if len(self._made) >= MADE_MAX:
                 self._made.clear()
-            made = self._made[tenant, category] = lists, make_shelf(lists), make_reference(lists)
+            reference = make_reference([one for one in general.values() if one is not None])
+            made = self._made[(tenant, *names)] = known, make_shelf(lists), reference
         return made[1], made[2]
 
     def reference(self, shared: Table[PopularList], tenant: str) -> Reference:
         """What the popularity of a tenant's items is measured against."""
-        return self.of(shared, tenant, "")[1]
+        return self.of(shared, tenant, GENERAL)[1]
 
 
 def make_shelf(lists: Sequence[PopularList]) -> Shelf:
@@ -58,8 +69,9 @@ def make_shelf(lists: Sequence[PopularList]) -> Shelf:
     ids = np.array([item for one in lists for item in one.ids], object)
     first = np.sort(np.unique(keys, return_index=True)[1])
     rows = np.zeros((len(first), COLUMNS), np.float32)
-    rows[:, POPULARITY.start :] = figures[first, 3:]
-    return Shelf(rows, keys[first], ids[first])
+    rows[:, LIKES_AT:CONTENT] = figures[first, 3:]
+    names = [one.name for one in lists for _ in one.ids]
+    return Shelf(rows, keys[first], ids[first], [names[place] for place in first.tolist()])
 
 
 def make_reference(lists: Sequence[PopularList]) -> Reference:

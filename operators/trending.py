@@ -20,6 +20,7 @@ REASONS = {
     "1h": "Popular in the last hour",
     "1d": "Popular today",
     "30d": "Popular this month",
+    "fresh": "New here",
 }
 
 
@@ -49,11 +50,12 @@ def trending_row(tenant: str, name: str, written_us: int, row: SharedRow) -> Tre
     """The row as it is stored."""
     return TrendingRow(
         written_us, tenant, name, list(row.ids), row.scores.astype("<f4").tobytes(),
-        row.item_scores.astype("<f4").tobytes(), _reason(name),
+        row.item_scores.astype("<f4").tobytes(), reason_of(name),
     )  # fmt: skip
 
 
-def _reason(name: str) -> str:
+def reason_of(name: str) -> str:
+    """The reason of an item of a shared list."""
     kind, _, value = name.partition(":")
     if kind == "category":
         return f"Popular in {value}"

@@ -15,17 +15,42 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
+import numpy as np
 
 import operators
 from operators.admission import AdmissionSettings
-from operators.events import Event, Impression, Interaction, Item, Preferences, Shown
+from operators.composing import Strategy
+from operators.content import ContentSettings
+from operators.events import (
+    Event,
+    Impression,
+    Interaction,
+    Item,
+    Preferences,
+    Shown,
+    Written,
+)
 from operators.features import FEATURES, Weights
 from operators.figures import FiguresSettings
 from operators.history import HistorySettings
+from operators.interests import InterestSettings
 from operators.listing import deleted, listed
-from operators.messages import Availability, Counted, Learn, PairSeen, PopularList, Pulled, RowDue
+from operators.messages import (
+    About,
+    Availability,
+    Counted,
+    Described,
+    Featured,
+    Learn,
+    Meeting,
+    PairSeen,
+    PopularList,
+    Pulled,
+    RowDue,
+)
+from operators.mood import MoodSettings
 from operators.neighbours import NeighboursSettings
-from operators.packing import item_key
+from operators.packing import code_of, item_key
 from operators.popular import PopularSettings
 from operators.rows import Row
 from operators.scoring import RankingSettings
@@ -33,12 +58,15 @@ from operators.stage import BROADCAST, Out, scoped
 from tests.builders import erase, event, listing, user_update
 from tests.driven import (
     counted,
+    featured,
     forget,
     learn,
+    near_to,
     noted,
     pair_seen,
     plain,
     pulled,
+    said,
     signal,
     user_changed,
 )
@@ -57,8 +85,21 @@ def small_stages() -> dict[str, Any]:
         figures=FiguresSettings(leaders=3),
         popular=PopularSettings(list_max=2),
         history=HistorySettings(pair_window=4),
-        neighbours=NeighboursSettings(rows_max=3, similar_max=2),
-        ranking=RankingSettings(candidates_max=4, list_max=5),
+        content=ContentSettings(near_max=3),
+        neighbours=NeighboursSettings(rows_max=3, similar_max=2, alike_max=3),
+        ranking=RankingSettings(
+            candidates_max=4,
+            interest_rows=1,
+            list_max=5,
+            interests=InterestSettings(interests_max=2, tags_max=2),
+            mood=MoodSettings(mode="match"),
+            surfaces={
+                "home": Strategy(interest_places=3, explore_places=1, most={"trending": 1}),
+                "feed": Strategy(kind="interests"),
+                "near": Strategy(kind="context"),
+                "again": Strategy(kind="history"),
+            },
+        ),
     )
     return {stage.name: stage for stage in made}
 
@@ -125,19 +166,24 @@ def _record(random: Random, now_ms: int, number: int) -> Event | Item | Any:
         available = random.random() < 0.8
         return listed(listing(item, 7 * number + now_ms % 7, tenant=tenant, categories=categories,
                               available=available))  # fmt: skip
+    if kind < 0.24:
+        return _content(random, tenant, user, item, now_ms, number)
+    kind = (kind - 0.24) / 0.76 + 0.12
     if kind < 0.14:
         return deleted(item.encode(), 7 * number + now_ms % 7, tenant)
     if kind < 0.17:
         return erase(user, now_ms, **known)
     if kind < 0.22:
         return user_update(user, now_ms, attributes={"country": random.choice(["NZ", "FR"])},
-                           preferences=Preferences(blocked_categories=categories[:1]),
+                           preferences=Preferences(blocked_categories=categories[:1],
+                                                   topics=categories[1:]),
                            personalise=random.random() < 0.7, **known)  # fmt: skip
     if kind < 0.25:
         return Impression(event_time=now_ms, impression_id="p", surface="home", user_id=user,
                           items=[Shown(item_id=item, position=0)], **known)  # fmt: skip
     if kind < 0.30:
-        return event(user, None, now_ms, "search", text="", **known)
+        said = random.choice([("search", ""), ("mood", "joy"), ("mood", "sadness")])
+        return event(user, None, now_ms, said[0], text=said[1], **known)
     if kind < 0.35:
         return event(user, item, now_ms, random.choice(["hide", "dislike"]), **known)
     if kind < 0.45:
@@ -187,8 +233,8 @@ class Recorder:
     def run(self, window: Sequence[Any], *, settle: bool = True) -> None:
         inbox: dict[str, list[Any]] = defaultdict(list)
         for record in window:
-            kind = "admission" if hasattr(record, "event_id") and _is_event(record) else "figures"
-            inbox[kind].append(record)
+            kind = "content" if isinstance(record, Featured) else "figures"
+            inbox["admission" if _is_event(record) else kind].append(record)
         for name, stage in self.stages.items():
             batch = self.decoders[name].decode(ENCODER.encode(inbox[name]))
             batch.sort(key=stage.order)
@@ -218,7 +264,7 @@ class Recorder:
 
 
 def _is_event(record: Any) -> bool:
-    return isinstance(record, Event)
+    return isinstance(record, Event | Written)
 
 
 def recorded(seed: int, size: int, table: Any = None) -> Recorder:
@@ -265,8 +311,15 @@ def _sums(data: Data) -> dict[str, int]:
     return {key: codec.decode(packed).sum for key, packed in data["item"].items()}
 
 
+def _said(data: Data) -> dict[str, Any]:
+    codec = STAGES["neighbours"].codecs["content"]
+    known = {key: codec.decode(packed) for key, packed in data["content"].items()}
+    return {key: (one.about, one.title, one.ids, one.sims.tolist()) for key, one in known.items()}
+
+
 _USER = ("events", "erased_seq", "seeds", "taste", "category", "counts", "recent", "personalise",
-         "blocked", "seen_count", "known")  # fmt: skip
+         "blocked", "seen_count", "known", "interests",
+         "topics", "segment")  # fmt: skip
 
 
 def _users(data: Data) -> dict[str, list[Any]]:
@@ -276,11 +329,12 @@ def _users(data: Data) -> dict[str, list[Any]]:
 
 
 TRUTH: Mapping[str, Callable[[Data], Any]] = {
+    "content": lambda data: data,
     "admission": lambda data: data,
     "figures": lambda data: data["item"],
     "popular": lambda data: (data["item"], data["members"]),
     "history": lambda data: data,
-    "neighbours": lambda data: (_sums(data), _pairs(data)),
+    "neighbours": lambda data: (_sums(data), _pairs(data), _said(data)),
     "ranking": lambda data: (_users(data), data["seen"], data["shared"], data["unavailable"]),
 }
 """By stage, the part of its state that is no cache and no count of what was written."""
@@ -388,7 +442,8 @@ def owner(stage: str, message: Any) -> str:
         return who.tenant
     if isinstance(message, RowDue):
         return scoped(message.tenant, message.name)
-    return scoped(who.tenant, who.item if stage in ("figures", "neighbours") else who.user)
+    by_item = stage in ("content", "figures", "neighbours")
+    return scoped(who.tenant, who.item if by_item else who.user)
 
 
 LAWS: tuple[Callable[[Call], None], ...] = (
@@ -409,18 +464,54 @@ LAWS: tuple[Callable[[Call], None], ...] = (
 # --- messages about what a stage has never heard of
 
 
+def _content(
+    random: Random, tenant: str, user: str, item: str, now_ms: int, number: int
+) -> Featured | Written:
+    if random.random() < 0.67:
+        return features(random, tenant, item, 7 * number + now_ms % 7)
+    return written(random, tenant, user, item, now_ms, number)
+
+
+def features(random: Random, tenant: str, item: str, number: int) -> Featured:
+    """What an item says in one of two versions, or the end of it; it names some items."""
+    names = [f"i{n}" for n in range(9)]
+    if random.random() < 0.1:
+        return featured(item, None, [], number, tenant)
+    near = [(other, round(random.uniform(-0.2, 1.0), 3)) for other in random.sample(names, 4)]
+    vector = np.array([random.uniform(-1, 1) for _ in range(6)], np.float32)
+    tags = [(name, random.random()) for name in random.sample(["heist", "robot", "sea"], 2)]
+    model = random.choice(["m/1", "m/1", "m/2"])
+    code = code_of(vector) if random.random() < 0.9 else b""
+    return featured(item, About(model, code, tags, random.uniform(-1, 1)), near, number, tenant)
+
+
+def written(random: Random, tenant: str, user: str, item: str, now_ms: int, number: int) -> Written:
+    """What a text says."""
+    vector = np.array([random.uniform(-1, 1) for _ in range(6)], np.float32)
+    return Written(
+        event_id=f"e{number:04}", event_time=now_ms, tenant=tenant, user_id=user,
+        item_id=random.choice([item, None]), action="comment", sentiment=random.uniform(-1, 1),
+        emotions={"anger": random.random()}, tags=[("robot", random.random())], model="m/1",
+        code=code_of(vector),
+    )  # fmt: skip
+
+
 def strangers() -> dict[str, list[Any]]:
     """By stage, messages about unknown users and items that take something back or refer to it."""
     nobody = counted(signal("nobody", "nothing"))
     return {
+        "content": [featured("nothing", None, [], 1000)],
         "admission": [erase("nobody", 1000), user_update("nobody", 1000),
                       event("nobody", "nothing", 1000, "hide")],
-        "figures": [deleted(b"nothing", 1000)],
+        "figures": [deleted(b"nothing", 1000),
+                    Meeting(1, "", "default", "nothing", "nobody", 0.0, True),
+                    Described(1, "", "default", "nothing", "nothing", None)],
         "popular": [],
         "history": [forget("nobody", 1000, 1)],
-        "neighbours": [learn(nobody, 0)],
+        "neighbours": [learn(nobody, 0), near_to("nothing", "nobody", 0.0),
+                       Described(1, "", "default", "nothing", "nothing", None)],
         "ranking": [forget("nobody", 1000, 1), noted("nobody", "nothing", 1000),
-                    user_changed("nobody", 1000, 1), pulled(nobody),
+                    user_changed("nobody", 1000, 1), pulled(nobody), said("nobody", 1000, 1),
                     Availability(1, "", "default", "nothing", item_key("nothing"), True),
                     PopularList(1, "", "default", "all_time", [], b""),
                     RowDue(1000, 1, "", "default", "all")],

@@ -9,14 +9,18 @@ import numpy as np
 
 from operators.events import NEGATIVE_ACTIONS
 from operators.messages import (
+    About,
     Counted,
+    Featured,
     Forget,
     Learn,
     ListRow,
+    Near,
     Noted,
     PairSeen,
     PopularList,
     Pulled,
+    Said,
     Signal,
     UserChanged,
 )
@@ -187,6 +191,23 @@ def pair_seen(
     return PairSeen(at_ms, new_id(), TENANT, item, other, forward, backward, short, ratio, packed)
 
 
+def featured(
+    item: str,
+    about: About | None,
+    near: Sequence[tuple[str, float]],
+    at_ms: int = 1000,
+    tenant: str = TENANT,
+) -> Featured:
+    return Featured(at_ms, f"\x01{item}", tenant, item, about, list(near))
+
+
+def near_to(item: str, other: str, similarity: float, **fields: Any) -> Near:
+    """`other` is like `item`, by the record of `item` unless said."""
+    packed = fields.get("figured") or figures(other)
+    at_ms, own = fields.get("at_ms", 1000), fields.get("own", True)
+    return Near(at_ms, new_id(), TENANT, item, other, similarity, own, packed)
+
+
 def forget(user: str, at_ms: int, seq: int, tenant: str = TENANT) -> Forget:
     return Forget(at_ms, new_id(), tenant, user, seq)
 
@@ -194,6 +215,15 @@ def forget(user: str, at_ms: int, seq: int, tenant: str = TENANT) -> Forget:
 def noted(user: str, item: str, at_ms: int, action: str = "dislike", seq: int = 1) -> Noted:
     negative = action in NEGATIVE_ACTIONS
     return Noted(at_ms, new_id(), TENANT, user, seq, action, item, item_key(item), negative)
+
+
+def said(user: str, at_ms: int, seq: int, **fields: Any) -> Said:
+    """What a text of a user says."""
+    return Said(
+        at_ms, new_id(), TENANT, user, seq, fields.get("action", "comment"),
+        fields.get("item", ""), fields.get("sentiment", 0.0), fields.get("emotions", {}),
+        fields.get("tags", []), fields.get("model", ""), fields.get("code", b""),
+    )  # fmt: skip
 
 
 def user_changed(user: str, at_ms: int, seq: int, **fields: Any) -> UserChanged:

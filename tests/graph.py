@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from operators.admission import Admission, AdmissionSettings
+from operators.content import Content, ContentSettings
 from operators.events import Event, Item
 from operators.features import Weights
 from operators.figures import Figures, FiguresSettings
 from operators.history import History, HistorySettings
 from operators.listing import listed
+from operators.messages import Featured
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.popular import Popular, PopularSettings
 from operators.ranking import Ranking
@@ -26,6 +28,7 @@ def stages(weights: Weights | None = None, **settings: Any) -> list[Any]:
         Admission(
             settings.get("admission", AdmissionSettings()), settings.get("strengths", Strengths())
         ),
+        Content(settings.get("content", ContentSettings())),
         Figures(settings.get("figures", FiguresSettings())),
         Popular(settings.get("popular", PopularSettings())),
         History(settings.get("history", HistorySettings())),
@@ -76,6 +79,8 @@ class Graph:
         for record in window:
             if isinstance(record, Item):
                 inbox["figures"].append(listed(record))
+            elif isinstance(record, Featured):
+                inbox["content"].append(record)
             else:
                 inbox["admission"].append(record)
         rest: dict[str, list[Out]] = defaultdict(list)

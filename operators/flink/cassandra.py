@@ -73,9 +73,9 @@ class Writer:
         Raises:
             WriteFailedError: Some failed in every attempt.
         """
-        newest: dict[tuple[type, str, str], Row] = {}
+        newest: dict[tuple[type, str, str, str], Row] = {}
         for row in rows:
-            key = (type(row), row.tenant, _name(row))
+            key = (type(row), row.tenant, _name(row), getattr(row, "surface", ""))
             if key not in newest or row.written_us >= newest[key].written_us:
                 newest[key] = row
         left = [one for row in newest.values() for one in writes_of(row, self._settings.rows)]

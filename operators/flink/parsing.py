@@ -12,6 +12,7 @@ import pandas as pd
 from pyflink.table import DataTypes
 from pyflink.table.udf import ScalarFunction, udf
 
+from operators.describing import featured, written
 from operators.events import (
     REJECTION_KINDS,
     Border,
@@ -92,7 +93,7 @@ class ParseEvents(_Parser):
             return self._refuse(event)
         if event.event_time < now_ms - self._late_ms:
             self._late.inc()
-        if isinstance(event, Interaction) and event.text:
+        if isinstance(event, Interaction) and event.text and event.action != "mood":
             event = msgspec.structs.replace(event, text="")  # read by another job
         subject = subject_of(event) or ""
         return None, bucket_of(scoped(event.tenant, subject), self._buckets), pack([event])
@@ -117,6 +118,55 @@ class ParseItems(_Parser):
             return self._refuse(message)
         bucket = bucket_of(scoped(message.tenant, message.item), self._buckets)
         return None, bucket, pack([message])
+
+
+class ParseFeatures(_Parser):
+    """Records of `headwater.item-features` for the content stage, by item.
+
+    A marker that a model version is complete moves nothing here, for nothing here compares
+    vectors of two versions; it is counted and goes no further.
+    """
+
+    def eval(self, keys: pd.Series, values: pd.Series, times_ms: pd.Series) -> pd.DataFrame:
+        now_ms = self._clock()
+        rows = zip(keys, values, times_ms, strict=True)
+        return self._frame(self._one(key, value, int(at), now_ms) for key, value, at in rows)
+
+    def _one(self, key: bytes | None, value: bytes | None, at_ms: int, now_ms: int) -> Parsed:
+        message = featured(key, value, at_ms, now_ms, self._border)
+        if isinstance(message, Rejected):
+            return self._refuse(message)
+        if message is None:
+            return None, 0, ""
+        bucket = bucket_of(scoped(message.tenant, message.item), self._buckets)
+        return None, bucket, pack([message])
+
+
+class ParseSignals(_Parser):
+    """Records of `headwater.text-signals` for the admission stage, by user."""
+
+    def eval(self, values: pd.Series) -> pd.DataFrame:
+        now_ms = self._clock()
+        return self._frame(self._one(value, now_ms) for value in values)
+
+    def _one(self, value: bytes | None, now_ms: int) -> Parsed:
+        message = written(value, now_ms, self._border)
+        if isinstance(message, Rejected):
+            return self._refuse(message)
+        bucket = bucket_of(scoped(message.tenant, message.user_id), self._buckets)
+        return None, bucket, pack([message])
+
+
+def signals_parser(border: Border, buckets: int, clock: Callable[[], int] = wall_clock_ms) -> Any:
+    """`parse_signals(value BYTES)` for SQL."""
+    function = ParseSignals(border, buckets, 2**60, clock)
+    return udf(function, result_type=PARSED, func_type="pandas", deterministic=False)
+
+
+def features_parser(border: Border, buckets: int, clock: Callable[[], int] = wall_clock_ms) -> Any:
+    """`parse_features(key BYTES, value BYTES, time_ms BIGINT)` for SQL."""
+    function = ParseFeatures(border, buckets, 2**60, clock)
+    return udf(function, result_type=PARSED, func_type="pandas", deterministic=False)
 
 
 def events_parser(

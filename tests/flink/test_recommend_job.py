@@ -7,13 +7,18 @@ import sys
 import sysconfig
 from base64 import b64decode
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
+from operators.describing import featured
+from operators.events import Border
+from operators.features_wire import ItemFeatures, Named, Near, encode, on_wire
 from operators.flink.keyed import unpack
-from operators.messages import ListRow
+from operators.messages import SOURCES, ListRow, SimilarRow
 from operators.rows import Row
 from tests.builders import event, listing
 from tests.graph import Graph
@@ -38,11 +43,13 @@ def run(folder: Path, *overrides: str) -> list[Row]:
     return [row for line in lines for row in unpack(ROWS, line)]
 
 
-def write(folder: Path, events: list, items: list, *raw: bytes) -> None:
+def write(folder: Path, events: list, items: list, *raw: bytes, features: Sequence = ()) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines = [msgspec.json.encode(one) for one in events]
     (folder / "events").write_bytes(b"\n".join([*lines, *raw]) + b"\n")
     (folder / "items").write_bytes(b"\n".join(msgspec.json.encode(one) for one in items) + b"\n")
+    if features:
+        (folder / "features").write_bytes(b"\n".join(map(encode, features)) + b"\n")
 
 
 def traffic(users: int = 12, items: int = 25, rounds: int = 6) -> tuple[list, list]:
@@ -59,6 +66,25 @@ def traffic(users: int = 12, items: int = 25, rounds: int = 6) -> tuple[list, li
     return events, catalogue
 
 
+def contents(items: int = 25) -> list[ItemFeatures]:
+    """Items whose numbers are near say the like; the last three come after most of the events."""
+    found = []
+    for n in range(items):
+        angles = np.arange(8) * (n + 1) / 5
+        vector = np.cos(angles) / np.linalg.norm(np.cos(angles))
+        near = [Near(f"i{m}", round(1 / (1 + abs(n - m)), 3)) for m in range(items) if m != n]
+        near.sort(key=lambda one: -one.similarity)
+        late_ms = 8000 if n >= items - 3 else 0
+        found.append(
+            ItemFeatures(
+                item_id=f"i{n}", event_time=START_MS + late_ms, model="m/1",
+                vector=on_wire(vector.astype("f4")), language="en", topics=[],
+                tags=[Named(f"t{n % 4}", 0.5)], sentiment=0.0, neighbours=near[:4],
+            )
+        )  # fmt: skip
+    return found
+
+
 def lists(rows: list[Row]) -> dict[str, list[ListRow]]:
     """Each user's lists in order of generation."""
     found = defaultdict(list)
@@ -68,10 +94,13 @@ def lists(rows: list[Row]) -> dict[str, list[ListRow]]:
     return {user: sorted(mine, key=lambda row: row.generation) for user, mine in found.items()}
 
 
-def in_memory(events: list, items: list, window_ms: int) -> dict[str, list[ListRow]]:
+def in_memory(events: list, items: list, features: list, window_ms: int) -> dict:
     windows = defaultdict(list)
     for record in [*items, *events]:
         windows[record.event_time // window_ms].append(record)
+    for record in features:
+        message = featured(b"", encode(record), 0, 2**50, Border())
+        windows[record.event_time // window_ms].append(message)
     graph, rows = Graph(), []
     for _, window in sorted(windows.items()):
         rows += [out.message for out in graph.run(window)["rows"]]
@@ -83,18 +112,20 @@ def replayed(tmp_path_factory):
     """The traffic, and the rows of a replay at parallelism 1."""
     folder = tmp_path_factory.mktemp("replay")
     events, items = traffic()
-    write(folder, events, items, b"{not json")
+    write(folder, events, items, b"{not json", features=contents())
     return events, items, folder, run(folder, "clock=replay", "parallelism=1", "popular_ms=1000")
 
 
 def test_a_replay_gives_the_lists_of_the_stages_in_memory(replayed):
     events, items, _, rows = replayed
-    assert lists(rows) == in_memory(events, items, 1000)
+    assert lists(rows) == in_memory(events, items, contents(), 1000)
+    similar = [row for row in rows if isinstance(row, SimilarRow)]
+    assert {source for row in similar for source in row.sources} == {0, SOURCES.index("content")}
 
 
 def test_a_replay_at_parallelism_two_gives_the_same_rows_byte_for_byte(replayed, tmp_path):
     events, items, _, rows = replayed
-    write(tmp_path, events, items)
+    write(tmp_path, events, items, features=contents())
     again = run(tmp_path, "clock=replay", "parallelism=2")
     encode = msgspec.msgpack.encode
     assert sorted(map(encode, again)) == sorted(map(encode, rows))

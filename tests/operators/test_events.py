@@ -54,14 +54,15 @@ def but(record: dict, **changes: object) -> dict:
     return {name: value for name, value in {**record, **changes}.items() if value is not ...}
 
 
-NEEDS = {"dwell": {"value": 12.5}, "rating": {"value": 4.5}, "satisfaction": {"value": 3},
+NEEDS = {"mood": {"text": "joy"},
+         "dwell": {"value": 12.5}, "rating": {"value": 4.5}, "satisfaction": {"value": 3},
          "search": {"text": "jazz"}, "comment": {"text": "good"},
          "review": {"text": "fine"}}  # fmt: skip
 
 
 @pytest.mark.parametrize("action", get_args(Action))
 def test_each_action_of_the_contract_comes_in(action):
-    item_id = ... if action in {"search", "satisfaction"} else "i1"
+    item_id = ... if action in {"search", "satisfaction", "mood"} else "i1"
     event = parse(but(CLICK, action=action, item_id=item_id, **NEEDS.get(action, {})))
     assert isinstance(event, Interaction)
     assert event.action == action
@@ -69,7 +70,7 @@ def test_each_action_of_the_contract_comes_in(action):
 
 def test_the_contract_names_these_actions():
     named = ("view click dwell search like share comment review rating favourite cart purchase "
-             "dislike hide report unfollow satisfaction")  # fmt: skip
+             "dislike hide report unfollow satisfaction mood")  # fmt: skip
     assert set(get_args(Action)) == set(named.split())
     assert {"dislike", "hide", "report", "unfollow"} == NEGATIVE_ACTIONS
 
@@ -209,7 +210,10 @@ NOT_IN = "at `$.{}`"
         (but(CLICK, kind=...), "missing required field `kind`"),
         (but(CLICK, user_id=...), "neither `user_id` nor `session_id`"),
         (but(CLICK, user_id=None), "neither `user_id` nor `session_id`"),
-        (but(CLICK, item_id=...), "without `item_id`; only `satisfaction` and `search` may"),
+        (but(CLICK, item_id=...), "only `mood` and `satisfaction` and `search` may"),
+        (but(CLICK, action="mood", item_id=...), "action `mood` without `text`"),
+        (but(CLICK, action="mood", item_id=..., text="bored"), "is `bored`; it is one of joy"),
+        (but(CLICK, action="mood", item_id=..., text="joy", value=2), "it lies in 0.0 to 1.0"),
         (but(CLICK, action="dwell"), "`dwell` without `value`"),
         (but(CLICK, action="rating"), "`rating` without `value`"),
         (but(CLICK, action="satisfaction"), "`satisfaction` without `value`"),

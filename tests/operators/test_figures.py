@@ -203,9 +203,24 @@ def test_each_item_is_reported_once_a_batch_as_it_is_in_the_end():
 
 
 def test_an_item_nobody_likes_is_no_leader():
-    stage = figures()
+    stage = figures(fresh_users=0)
     assert leaders(stage.send(signal("u", "i", EPOCH_MS, 3, liked=False))) == {}
     assert leaders(stage.send(catalogue("i", EPOCH_MS))) == {}
+
+
+def test_an_item_of_the_catalogue_is_fresh_until_enough_users_have_touched_it():
+    stage = figures(fresh_users=2)
+    new = leaders(stage.send(catalogue("i", EPOCH_MS + 5)))["i"]
+    assert (new.fresh, new.listed) == (EPOCH_MS + 5, False)
+    assert leaders(stage.send(signal("u", "i", EPOCH_MS + 9, liked=False)))["i"].fresh is not None
+    assert leaders(stage.send(signal("v", "i", EPOCH_MS + 9, liked=False)))["i"].fresh is None
+    assert leaders(stage.send(signal("w", "i", EPOCH_MS + 9, liked=False))) == {}
+    gone = (
+        leaders(stage.send(catalogue("k", 7)))["k"],
+        stage.send(catalogue("k", 8, available=False)),
+    )
+    assert leaders(gone[1])["k"].fresh is None
+    assert leaders(stage.send(signal("u", "unlisted", EPOCH_MS, liked=False))) == {}
 
 
 def test_an_item_whose_last_like_is_withdrawn_leaves_the_lists():
@@ -248,8 +263,8 @@ def test_a_catalogue_record_gives_a_row_and_an_older_one_nothing():
     stage = figures()
     outs = stage.send(catalogue("i", 2000, title="New", categories=["war"]))
     row = ItemRow(2_000_000, "default", "i", "New", True, False)
-    assert outs == [Out("rows", "default\x1fi", row)]
-    assert stage.send(catalogue("i", 1999, title="Old", available=False)) == []
+    assert [out for out in outs if out.to != "popular"] == [Out("rows", "default\x1fi", row)]
+    assert sent(stage.send(catalogue("i", 1999, title="Old", available=False)), "rows") == []
     assert (stored(stage, "i").title, stored(stage, "i").categories) == ("New", ["war"])
     assert sent(stage.send(catalogue("i", 2000, title="Same")), "rows")[0].title == "Same"
     assert sent(stage.send(catalogue("i", 2001, title="Newer")), "rows")[0].title == "Newer"

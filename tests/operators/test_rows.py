@@ -108,6 +108,25 @@ def item(*fields):
 
 CASES = [
     (
+        ListRow(
+            TIME_US, "shop", "u1", ["i1", "i2", "i3"], floats(3, 2, 1), floats(0, 0, 0),
+            bytes([1, 3, 0]), bytes([0, 255, 0]), [("i7", "Heat")], 12, "", b"", "feed",
+            "interests", bytes([0, 1, 255]), ["Similar to Heat", "New here"], floats(1, 0.25, 1),
+        ),
+        {
+            "list": {
+                "tenant": "shop", "user_id": "u1", "surface": "feed",
+                "items": [
+                    item("i1", 3, 0, "content", "i7", "Similar to Heat"),
+                    (*item("i2", 2, 0, "fresh", None, "New here")[:-1], 0.25),
+                    item("i3", 1, 0, "co_occurrence", "i7", "Because of Heat"),
+                ],
+                "generation": 12, "as_of": TIME_MS, "model": "m-7+interests", "variant": "b",
+                "fallback": None, "seen": b"", **STAMP,
+            }
+        },
+    ),
+    (
         LIST,
         {
             "list": {
@@ -188,10 +207,17 @@ CASES = [
         },
     ),
     (
-        ProfileRow(TIME_US, "t", "ü", {"view": 3, "click": 2**33}, ["i2", "电"]),
+        ProfileRow(
+            TIME_US, "t", "ü", {"view": 3, "click": 2**33}, ["i2", "电"],
+            [("heist, 电", 0.75, "i2"), ("sea", 0.25, "i3")],
+            [("heist", 1.5, -0.5), ("电", 0.5, None)], {"sadness": 0.25, "joy": 1.0},
+        ),
         {
             "profile": {
                 "tenant": "t", "user_id": "ü", "counts": {"click": 2**33, "view": 3},
+                "interests": [("heist, 电", 0.75, "i2"), ("sea", 0.25, "i3")],
+                "tags": [("heist", 1.5, -0.5), ("电", 0.5, None)],
+                "mood": {"joy": 1.0, "sadness": 0.25},
                 "recent": ["i2", "电"], "as_of": TIME_MS, **STAMP,
             }
         },
@@ -201,7 +227,7 @@ CASES = [
         {
             "profile": {
                 "tenant": "t", "user_id": "u", "counts": {}, "recent": [], "as_of": TIME_MS,
-                **STAMP,
+                "interests": [], "tags": [], "mood": {}, **STAMP,
             }
         },
     ),

@@ -81,7 +81,7 @@ def test_every_strength_lies_in_0_to_10(action, strength):
 
 
 def test_every_action_that_says_something_has_a_strength():
-    silent = {"search", "satisfaction", "dislike", "hide", "report", "unfollow", "rating"}
+    silent = {"search", "satisfaction", "mood", "dislike", "hide", "report", "unfollow", "rating"}
     assert set(get_args(Action)) - silent <= set(Strengths.__struct_fields__)
 
 
