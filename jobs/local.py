@@ -2,10 +2,9 @@
 
 Usage: python -m jobs.local FOLDER [--config FILE] [--capture CHANNEL] [KEY=VALUE ...]. Reads
 FOLDER/events, FOLDER/items and, where they exist, FOLDER/features and FOLDER/signals, a record a
-line. What goes to Cassandra is appended to FOLDER/rows,
-what the lists are judged by to FOLDER/outcomes, a payload of the stages a line (`--capture` takes
-one of the two alone); dead letters go to FOLDER/dead. It is the very graph of
-`jobs.recommend.build`; only its ends are others.
+line. What goes to Cassandra is appended to FOLDER/rows, what the lists are judged by to
+FOLDER/outcomes, a payload of the stages a line (`--capture` takes one of the two alone); dead
+letters go to FOLDER/dead. It is the very graph of `jobs.recommend.build`; only its ends are others.
 """
 
 import argparse

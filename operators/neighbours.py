@@ -77,8 +77,8 @@ class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     damping: float = 100.0
     similar_max: int = 20
     alike_max: int = 20
-    content_worth: float = 0.1
-    content_until: float = 20.0
+    content_worth: float = 0.06
+    content_until: float = 2.0
 
 
 Changed = tuple[str, str, int]
