@@ -170,8 +170,8 @@ def items_of(row: ListRow | TrendingRow) -> list[ListedItem]:
     found = _listed(row) if isinstance(row, ListRow) else _trending(row)
     return [
         ListedItem(item_id=item, score=score, item_score=part, source=source, seed=seed,
-                   reason=reason)
-        for item, score, part, source, seed, reason in found
+                   reason=reason, propensity=chance)
+        for item, score, part, source, seed, reason, chance in found
     ]  # fmt: skip
 
 
