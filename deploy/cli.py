@@ -155,18 +155,28 @@ def provision(
         str, typer.Option(help="Replication of the keyspace, a CQL map.")
     ] = "{'class': 'SimpleStrategy', 'replication_factor': 1}",
     cassandra_user: Annotated[
-        str, typer.Option(envvar="HEADWATER_CASSANDRA_USER", help="User name.")
+        str, typer.Option(envvar="HEADWATER_CASSANDRA_USER", help="Role to log in as.")
+    ] = "",
+    kafka_user: Annotated[
+        str, typer.Option(envvar="HEADWATER_KAFKA_USER", help="Name to log in with.")
+    ] = "",
+    tls_ca: Annotated[
+        str, typer.Option(metavar="FILE", help="Certificate of the authority; turns TLS on.")
     ] = "",
 ) -> None:
     """Create topics and tables on a Kafka and a Cassandra that run elsewhere.
 
-    A password comes from HEADWATER_CASSANDRA_PASSWORD alone. May be run again at any time.
+    Passwords come from HEADWATER_KAFKA_PASSWORD and HEADWATER_CASSANDRA_PASSWORD alone. May be run
+    again at any time.
     """
-    from deploy.stack import console
+    from deploy.stack import provisioning
 
-    console.provision_kafka(kafka, kafka_replication)
-    console.provision_cassandra(
-        cassandra, keyspace, vector_dimensions, cassandra_replication, cassandra_user
+    provisioning.kafka(kafka, kafka_replication, kafka_user, tls_ca)
+    provisioning.cassandra(
+        provisioning.Node(cassandra, cassandra_user, tls_ca),
+        keyspace,
+        vector_dimensions,
+        cassandra_replication,
     )
 
 

@@ -1,6 +1,5 @@
 """The stack's commands as a person sees them."""
 
-import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -9,13 +8,12 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from deploy.stack import monitoring, schema, topics
+from deploy.stack import monitoring
 from deploy.stack.local import ServiceStatus, Stack
 from deploy.stack.reporting import reporter
-from deploy.stack.settings import HOST, load_settings
+from deploy.stack.settings import load_settings
 
 STATE_COLOURS = {"running": "green", "starting": "yellow", "died": "red", "stopped": "dim"}
-CASSANDRA_PASSWORD = "HEADWATER_CASSANDRA_PASSWORD"
 
 
 def up(config: Path | None, taskmanagers: int | None, *, secure: bool = False) -> None:
@@ -71,28 +69,3 @@ def _print_status(found: list[ServiceStatus], console: Console) -> None:
     for one in found:
         if one.state in {"died", "starting"} and one.log:
             console.print(f"log of {one.service}: {one.log}", soft_wrap=True)
-
-
-def provision_kafka(bootstrap: str, replication: int) -> None:
-    """Creates the topics on a Kafka elsewhere; does nothing without an address."""
-    if not bootstrap:
-        return
-    console, wanted = Console(), topics.read_topics()
-    created = topics.apply_topics(
-        bootstrap, wanted, replication, warn=lambda text: console.print(text, markup=False)
-    )
-    console.print(f"Kafka {bootstrap}: {len(wanted)} topics, {len(created)} of them new")
-
-
-def provision_cassandra(
-    node: str, keyspace: str, dimensions: int, replication: str, user: str
-) -> None:
-    """Creates the tables on a Cassandra elsewhere; does nothing without an address."""
-    if not node:
-        return
-    host, _, port = node.partition(":")
-    statements = schema.read_statements(keyspace, dimensions, replication)
-    password = os.environ.get(CASSANDRA_PASSWORD)
-    with schema.connected([host or HOST], int(port or 9042), user or None, password) as session:
-        schema.apply_schema(session, statements)
-    Console().print(f"Cassandra {node}: keyspace {keyspace}, {len(statements)} statements")

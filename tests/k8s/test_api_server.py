@@ -123,7 +123,10 @@ def install(call: Kubectl) -> None:
     done = call("apply", "--server-side", "-f", "-", given=kinds)
     assert done.returncode == 0, done.stderr
     names = [f"crd/{kind['metadata']['name']}" for kind in kinds]
-    assert call("wait", "--for=condition=established", *names).returncode == 0
+    # kubectl itself fails while a definition has no conditions yet.
+    deadline = time.monotonic() + 30
+    while call("wait", "--for=condition=established", *names).returncode:
+        assert time.monotonic() < deadline, names
     namespace = schema.SCHEMAS.parent.parent.parent / "k8s" / "base" / "namespace.yaml"
     assert call("apply", "--server-side", "-f", str(namespace)).returncode == 0
 

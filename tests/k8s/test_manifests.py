@@ -9,10 +9,10 @@ import pytest
 import typer.main
 import yaml
 
-from deploy import launching
 from deploy.cli import app
 from deploy.stack import jars
 from jobs import settings as configuration
+from jobs.kinds import KINDS
 from k8s import prometheus_rules
 from tests.k8s.conftest import K8S, OVERLAYS
 from tests.k8s.pods import MAIN, all_pods
@@ -186,7 +186,7 @@ def test_every_job_has_a_deployment_that_starts_its_module(rendered):
     for found in rendered.values():
         specs = {one["metadata"]["name"]: one["spec"] for one in found
                  if one["kind"] == "FlinkDeployment"}  # fmt: skip
-        assert set(launching.known_jobs()) <= set(specs)
+        assert set(KINDS) <= set(specs)
         for job, spec in specs.items():
             args = spec["job"]["args"]
             assert args[args.index("-py") + 1].endswith(f"/site-packages/jobs/{job}.py")
@@ -198,14 +198,12 @@ def test_every_job_has_a_deployment_that_starts_its_module(rendered):
 
 
 def test_the_settings_of_each_overlay_are_legal_for_the_jobs_that_read_them():
-    kinds = {kind.__name__.lower(): kind for kind in vars(configuration).values()
-             if isinstance(kind, type) and kind.__module__ == configuration.__name__}  # fmt: skip
     for overlay in OVERLAYS:
         path = K8S / "overlays" / overlay / "headwater.toml"
         tables = tomllib.loads(path.read_text())
-        assert set(launching.known_jobs()) <= set(tables)
-        for job in tables.keys() & kinds.keys():
-            settings = configuration.load(kinds[job], path)
+        assert set(KINDS) <= set(tables)
+        for job, kind in KINDS.items():
+            settings = configuration.load(kind, path)
             assert "127.0.0.1" not in configuration.effective(settings), (overlay, job)
 
 
