@@ -1,10 +1,12 @@
-"""Makes a Flink folder inside an image ready for Headwater; run by the Dockerfile.
+"""Makes an image's folders ready for Headwater; run by the Dockerfile.
 
-The configuration is the local stack's own template, so that a container and a laptop differ only
-in addresses, folders and sizes. ``python -m deploy.stack.image /opt/flink``.
+``python -m deploy.stack.image flink /opt/flink``: the configuration is the local stack's own
+template, so that a container and a laptop differ only in addresses, folders and sizes.
+``python -m deploy.stack.image models package:…``: the weights, into HEADWATER_MODELS.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -37,7 +39,7 @@ def image_config(flink: Path, python: Path) -> dict[str, str]:
     return {**{key: config[key] for key in config if key not in LAPTOP_ONLY}, **CONTAINER}
 
 
-def main(flink: Path, python: Path) -> None:
+def make_flink(flink: Path, python: Path) -> None:
     """Writes the configuration, makes the data folder, puts flink-python into ``lib``."""
     config = image_config(flink, python)
     text = yaml.safe_dump(config, sort_keys=False, width=10_000)
@@ -50,5 +52,28 @@ def main(flink: Path, python: Path) -> None:
     Layout(flink).savepoints.mkdir(parents=True, exist_ok=True)
 
 
+def bake_models(references: Sequence[str]) -> None:
+    """Puts the weights of models where `udfs.models` looks for them.
+
+    Raises:
+        ModelError: One is not known here; an image has no network to fetch it later.
+    """
+    from udfs.errors import ModelError
+    from udfs.models import locate
+
+    for reference in references:
+        found = locate(reference)
+        if not found.local:
+            msg = f"{reference} is not here: bake in a folder, or a package of udfs.models"
+            raise ModelError(msg)
+        sys.stdout.write(f"{reference}: {found.name}\n")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.executable))
+    match sys.argv[1:]:
+        case ["flink", folder]:
+            make_flink(Path(folder), Path(sys.executable))
+        case ["models", *references]:
+            bake_models(references)
+        case _:
+            sys.exit(__doc__)
