@@ -10,9 +10,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, structs
 
-from deploy.evaluation import peers as others
+from deploy.evaluation import peers, runner, stream
 from deploy.evaluation import report as reporting
-from deploy.evaluation import runner, stream
 from deploy.evaluation.judged import Judged, gather
 from deploy.evaluation.protocols import Protocol, cuts_of
 from deploy.evaluation.ratings import RatingErrors, foresee_all
@@ -83,7 +82,7 @@ def evaluate(place: Path, options: Options, show: Show) -> Report:
         EvaluationError: It cannot be evaluated, or the job failed.
     """
     began_s = time.monotonic()
-    peers = others.read(options.peers) if options.peers else []
+    given = peers.read(options.peers) if options.peers else []
     settings = settings_of(options)
     ran = run(place, options, settings, show)
     show.begin("measuring", None)
@@ -92,7 +91,7 @@ def evaluate(place: Path, options: Options, show: Show) -> Report:
         raise EvaluationError(_nothing_to_foresee(ran))
     made = reporting.make(
         ran.judged, data_of(place, ran), how_of(options, settings), ran.catalogue,
-        cuts=cuts_of(ran.events.times_ms), peers=peers, ratings=_ratings(ran, options.seed),
+        cuts=cuts_of(ran.events.times_ms), given=given, ratings=_ratings(ran, options.seed),
         seconds_cpu=ran.cost.seconds_cpu,
     )  # fmt: skip
     made.seconds = time.monotonic() - began_s

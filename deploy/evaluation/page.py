@@ -12,7 +12,7 @@ from deploy.evaluation import charts
 from deploy.evaluation.breakdown import Group
 from deploy.evaluation.charts import Bar, Point, percent
 from deploy.evaluation.peers import Line
-from deploy.evaluation.report import Report
+from deploy.evaluation.report import POPULARITY, SHADOW, Report
 from deploy.evaluation.words import Language, words
 from deploy.serving.view import span
 
@@ -52,7 +52,7 @@ def render(report: Report, language: Language) -> str:
 
 def _sentences(report: Report, said: Words) -> dict[str, Any]:
     head, data, how = report.headline, report.data, report.how
-    popularity = next((line for line in report.models if line.name == "popularity"), None)
+    popularity = next((line for line in report.models if line.name == POPULARITY), None)
     moved = said["window_one"].format(moved=span(data.moved_ms_max))
     window = said["window"].format(window=span(how.window_ms))
     beyond = report.beyond
@@ -123,6 +123,7 @@ def _model(line: Line, said: Words) -> dict[str, str]:
         "hr": f"{line.hr.value:.4f}", "ndcg": f"{line.ndcg.value:.4f}",
         "second": f"{line.second_half_hr:.4f}", "against": "", "span": "", "p": "", "kind": "",
         "cpu": "" if line.seconds_cpu is None else f"{line.seconds_cpu:,.0f}",
+        "coverage": "" if line.coverage is None else percent(line.coverage),
     }  # fmt: skip
     if (against := line.against) is not None:
         one = against.difference
@@ -133,9 +134,9 @@ def _model(line: Line, said: Words) -> dict[str, str]:
 
 
 def _named(name: str, said: Words) -> str:
-    if name.startswith("shadow "):
-        return f"{name.removeprefix('shadow ')} ({said['shadow']})"
-    return said.get(name, name) if name in {"headwater", "popularity"} else name
+    if name.startswith(f"{SHADOW} "):
+        return f"{name.removeprefix(f'{SHADOW} ')} ({said['shadow']})"
+    return said.get(name, name) if name in {"headwater", POPULARITY} else name
 
 
 def _charts(report: Report, said: Words) -> dict[str, str]:

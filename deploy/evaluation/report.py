@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from deploy.evaluation import breakdown, errors, metrics, popular
+from deploy.evaluation import breakdown, errors, metrics, peers, popular
 from deploy.evaluation.breakdown import Group, Moment, SourceShare
 from deploy.evaluation.errors import Worst
 from deploy.evaluation.intervals import Bootstrap, Estimate
 from deploy.evaluation.judged import SHOWN, Flags, Ints, Judged
-from deploy.evaluation.peers import Line, Peer, lines, ranks_of
+from deploy.evaluation.peers import Line, Other, Peer, StarLine
 from deploy.evaluation.protocols import HEADLINE, Cuts, Protocol, selections
 from deploy.evaluation.ratings import RatingErrors
 from deploy.evaluation.stream import Catalogue
 
+SHADOW, POPULARITY = "shadow", "popularity"
 LENGTHS = (1, 2, 3, 5, 10, 20, 50)
 
 
@@ -126,6 +127,7 @@ class Report(Struct, kw_only=True):
     worst_users: list[Worst]
     worst_items: list[Worst]
     models: list[Line]
+    star_peers: list[StarLine] = []
     ratings: RatingErrors | None = None
     weights: list[Weight] = []
     seconds: float = 0.0
@@ -139,7 +141,7 @@ def make(
     catalogue: Catalogue,
     *,
     cuts: Cuts,
-    peers: Sequence[Peer] = (),
+    given: Sequence[Peer] = (),
     ratings: RatingErrors | None = None,
     weights: Sequence[Weight] = (),
     seconds_cpu: float = 0.0,
@@ -165,7 +167,11 @@ def make(
         misses=errors.shares(judged, rows, k),
         worst_users=errors.worst_users(judged, rows, k),
         worst_items=errors.worst_items(judged, rows, k, catalogue.titles),
-        models=lines(judged, rows, _others(judged, rows, peers), k, seed, seconds_cpu),
+        models=peers.lines(
+            judged, rows, _beside(judged, rows, given), k, seed, seconds_cpu,
+            metrics.coverage(judged.shown[rows], data.items),
+        ),
+        star_peers=peers.stars(given),
     )  # fmt: skip
 
 
@@ -222,16 +228,9 @@ def _coverage_by_k(judged: Judged, rows: Flags, items: int) -> list[dict[str, fl
     ]
 
 
-Other = tuple[str, Ints, Flags | None, float | None, str]
-
-
-def _others(judged: Judged, rows: Flags, peers: Sequence[Peer]) -> list[Other]:
-    found: list[Other] = [
-        (f"shadow {name}", ranks, None, None, "") for name, ranks in judged.shadows.items()
-    ]
+def _beside(judged: Judged, rows: Flags, given: Sequence[Peer]) -> list[Other]:
+    """What the served lists are held against: shadows, popularity, peers."""
+    found = [Other(name=f"{SHADOW} {name}", ranks=ranks) for name, ranks in judged.shadows.items()]
     if (by_popularity := popular.ranks(judged, rows)) is not None:
-        found.append(("popularity", by_popularity, None, None, ""))
-    for peer in peers:
-        ranks, named = ranks_of(peer, judged)
-        found.append((peer.name, ranks, named, peer.seconds_cpu, peer.note))
-    return found
+        found.append(Other(name=POPULARITY, ranks=by_popularity))
+    return [*found, *peers.others(given, judged)]

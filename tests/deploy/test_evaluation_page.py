@@ -58,7 +58,14 @@ def report() -> Report:
     )
     ids = judged_rows.event_ids
     peer = peers.Peer(
-        name="EASE", seconds_cpu=12.5, outcomes=[(name, 1 + n % 20) for n, name in enumerate(ids)]
+        name="EASE",
+        seconds_cpu=12.5,
+        version="numpy 2",
+        parameters={"lambda": 300},
+        every=500,
+        errors=peers.StarErrors(mae=0.71, rmse=0.93, ratings=600),
+        coverage=0.5,
+        outcomes=[(name, 1 + n % 20) for n, name in enumerate(ids)],
     )
     return reporting.make(
         judged_rows, data, how,
@@ -66,7 +73,7 @@ def report() -> Report:
             titles={f"i{n}": f"Film {n} {HOSTILE}" for n in range(60)},
             categories={f"i{n}": [f"c{n % 4}"] for n in range(60)},
         ),
-        cuts=cuts_of(judged_rows.time_ms), peers=[peer], ratings=stars,
+        cuts=cuts_of(judged_rows.time_ms), given=[peer], ratings=stars,
         weights=[Weight(feature="c0", value=4.0), Weight(feature="age", value=-0.5)],
     )  # fmt: skip
 
@@ -123,7 +130,8 @@ def test_the_page_says_the_numbers_of_the_report(report):
     for line in report.models:
         assert f"{line.hr.value:.4f}" in text
     assert "slower (not served)" in text
-    assert "EASE" in text
+    assert "numpy 2; lambda 300; trained each 500 events" in text
+    assert "0.9300" in text, "the peer's RMSE"
     assert "2 rows could not be read" in text
 
 
@@ -151,7 +159,8 @@ def test_parts_of_the_report_agree_with_each_other(report):
     assert sum(report.misses.values()) == pytest.approx(1)
     assert report.misses["hit"] == pytest.approx(report.headline.hr.value)
     assert [one["recall"] for one in report.by_k if one["k"] == 10] == [report.headline.recall]
-    served, shadow = report.models[0], report.models[1]
+    served = report.models[0]
+    shadow = next(line for line in report.models if line.name == "shadow slower")
     assert served.hr == report.headline.hr
     gap = shadow.against.difference
     assert gap.value == pytest.approx(served.hr.value - shadow.hr.value)
