@@ -32,13 +32,13 @@ from operators.trending import ALL
 def parse_time(text: str) -> int:
     """UTC epoch milliseconds of a time in ISO 8601 (UTC unless it says else) or in milliseconds.
 
-    >>> parse_time("1970-01-01T00:00:01"), parse_time("2000")
-    (1000, 2000)
+    >>> parse_time("1970-01-01T00:00:01"), parse_time("1500000000000")
+    (1000, 1500000000000)
 
     Raises:
         EvaluationError: It is neither.
     """
-    if text.isdigit() and len(text) != len("2018"):
+    if text.isdigit() and len(text) > len("20180924"):
         return int(text)
     try:
         parsed = datetime.fromisoformat(text)

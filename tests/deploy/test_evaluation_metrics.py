@@ -1,5 +1,7 @@
 """Measures by hand, and against a library that others trust."""
 
+import doctest
+import importlib
 import json
 import math
 import os
@@ -105,3 +107,11 @@ def test_intra_list_distance_by_hand():
 
 def test_hits_need_a_rank():
     assert hits(np.array([0, 1, 10, 11]), 10).tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["charts", "history", "intervals", "judged", "metrics", "stream"])
+def test_the_examples_in_the_docstrings_hold(name):
+    module = importlib.import_module(f"deploy.evaluation.{name}")
+    done = doctest.testmod(module)
+    assert done.attempted
+    assert not done.failed
