@@ -15,6 +15,8 @@ from deploy.errors import HeadwaterError
 from deploy.stack import schema
 from jobs.access import cassandra_password, python_client, readable
 from jobs.settings import Cassandra, Kafka, Recommend
+from jobs.understand_settings import Understand
+from operators import feature_rows
 from operators.rows import STATEMENTS
 
 TIMEOUT_S = 10.0
@@ -32,11 +34,15 @@ def check(planned: Plan) -> None:
     """
     settings = planned.settings
     topics = [settings.kafka.dead_letters, settings.kafka.events]
-    if isinstance(settings, Recommend):
+    if isinstance(settings, Recommend | Understand):
         topics.append(settings.kafka.items)
+    if isinstance(settings, Understand):
+        topics += [settings.kafka.features, settings.kafka.signals]
     check_kafka(settings.kafka, topics)
     if isinstance(settings, Recommend):
-        check_cassandra(settings.cassandra)
+        check_cassandra(settings.cassandra, STATEMENTS.values())
+    elif isinstance(settings, Understand):
+        check_cassandra(settings.cassandra, [feature_rows.SAID, feature_rows.GONE])
 
 
 def check_kafka(kafka: Kafka, topics: Iterable[str]) -> None:
@@ -100,7 +106,7 @@ def _short(text: str) -> str:
     return text.split(" (after ")[0][:300]
 
 
-def check_cassandra(cassandra: Cassandra) -> None:
+def check_cassandra(cassandra: Cassandra, statements: Iterable[str]) -> None:
     """Prepare every statement of the sink.
 
     Raises:
@@ -108,7 +114,7 @@ def check_cassandra(cassandra: Cassandra) -> None:
     """
 
     def prepare(session: Any) -> None:
-        for cql in STATEMENTS.values():
+        for cql in statements:
             session.prepare(cql.format(keyspace=cassandra.keyspace))
 
     on_cassandra(cassandra, prepare)

@@ -1,0 +1,175 @@
+"""`understand` on the real services with a real encoder: features, signals, nothing read twice."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, Producer
+from typer.testing import CliRunner
+
+from deploy.bench.counters import scrape
+from deploy.cli import app
+from deploy.cluster import Cluster
+from deploy.launching import flink_name
+from deploy.stack import Stack, schema, topics
+from operators.features_wire import (
+    Complete,
+    ItemFeatures,
+    parse_features,
+    parse_signal,
+    vector_of,
+)
+
+pytestmark = pytest.mark.stack
+
+JOB, TENANT = "understand", "reading"
+STORIES = {
+    "space": ["Astronauts fly a rocket to Mars", "A spaceship drifts beyond the solar system",
+              "Engineers build a base on the moon"],
+    "kitchen": ["A chef opens a small restaurant in Paris", "Two cooks fight over a recipe",
+                "Baking bread in a village bakery"],
+    "football": ["A striker scores in the cup final", "A coach trains a team of young players",
+                 "The goalkeeper saves a penalty"],
+}  # fmt: skip
+ITEMS = {f"{story}-{n}": text for story, texts in STORIES.items() for n, text in enumerate(texts)}
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.3)
+
+
+def headwater(*arguments: str) -> None:
+    result = CliRunner().invoke(app, [*arguments])
+    assert result.exit_code == 0, f"{arguments}: {result.output}{result.exception or ''}"
+
+
+class Topics:
+    """Topics of this test alone."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.names = {name: f"understand-{os.getpid()}-{name}" for name in (
+            "events", "items", "dead_letters", "features", "signals")}  # fmt: skip
+        topics.apply_topics(bootstrap, [topics.Topic(one, 2, {}) for one in self.names.values()])
+        self._bootstrap = bootstrap
+        self._client = Producer({"bootstrap.servers": bootstrap})
+        self._seen: dict[str, list] = {name: [] for name in self.names}
+        self._consumers = {name: self._consumer(topic) for name, topic in self.names.items()}
+
+    def _consumer(self, topic: str) -> Consumer:
+        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": f"{topic}-test",
+                             "auto.offset.reset": "earliest"})  # fmt: skip
+        consumer.subscribe([topic])
+        return consumer
+
+    def send(self, name: str, key: str, record: dict) -> None:
+        self._client.produce(self.names[name], json.dumps(record), key=key)
+
+    def publish(self) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        for item, text in ITEMS.items():
+            self.send("items", item, {"tenant": TENANT, "item_id": item, "event_time": now_ms,
+                                      "title": text, "description": "A film."})  # fmt: skip
+        self.send("items", "blank", {"tenant": TENANT, "item_id": "blank", "event_time": now_ms,
+                                     "title": "\u200b"})  # fmt: skip
+        assert self._client.flush(30) == 0
+
+    def search(self, user: str, text: str) -> None:
+        self.send("events", user, {
+            "kind": "interaction", "tenant": TENANT, "event_id": f"e-{user}", "user_id": user,
+            "event_time": time.time_ns() // 1_000_000, "action": "search", "text": text,
+        })  # fmt: skip
+        assert self._client.flush(30) == 0
+
+    def seen(self, name: str) -> list[tuple[bytes | None, bytes | None]]:
+        """All records so far."""
+        found = self._seen[name]
+        for message in self._consumers[name].consume(100, 0.2):
+            if message.error() is None:
+                found.append((message.key(), message.value()))
+        return found
+
+    def features(self) -> list:
+        return [parse_features(key, value) for key, value in self.seen("features")]
+
+    def close(self) -> None:
+        for consumer in self._consumers.values():
+            consumer.close()
+
+
+@pytest.fixture
+def ours(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Topics]:
+    made = Topics(stack.kafka_bootstrap)
+    tables = {
+        "stack": {k: v for k, v in msgspec.to_builtins(stack.settings).items() if v is not None},
+        "understand.kafka": made.names | {"group": f"understand-{os.getpid()}"},
+    }
+    lines = []
+    for name, values in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    (tmp_path / "headwater.toml").write_text("\n".join(lines))
+    monkeypatch.setenv("HEADWATER_CONFIG", str(tmp_path / "headwater.toml"))
+    yield made
+    made.close()
+    cluster = Cluster(stack.flink_rest_url)
+    if active := cluster.active(flink_name(JOB)):
+        cluster.cancel(active.job_id)
+
+
+def counted(stack: Stack) -> dict[str, float]:
+    """What the reading functions of the running job have counted."""
+    active = Cluster(stack.flink_rest_url).active(flink_name(JOB))
+    names = [one.service for one in stack.processes() if one.service.startswith("taskmanager")]
+    ports = [port for name in names if (port := stack.settings.metrics_port(name))]
+    return scrape(ports, active.job_id).stages.get("read", {})
+
+
+def nearest_in_cassandra(stack: Stack, vector: list[float]) -> list[str]:
+    with schema.connected(stack.cassandra_hosts, stack.cassandra_port) as session:
+        keyspace = stack.settings.keyspace
+        found = session.prepare(
+            f"SELECT tenant, item_id FROM {keyspace}.item_features ORDER BY vector ANN OF ? LIMIT 3"
+        )
+        return [row.item_id for row in session.execute(found, (vector,)) if row.tenant == TENANT]
+
+
+def test_items_and_texts_are_read_once_and_found_again(stack: Stack, ours: Topics) -> None:
+    ours.publish()
+    headwater("submit", JOB)
+    wait_for(lambda: any(isinstance(one, Complete) for one in ours.features()), "the marker")
+    found = {one.item_id: one for one in ours.features() if isinstance(one, ItemFeatures)}
+    assert sorted(found) == sorted(ITEMS)
+    for item, features in found.items():
+        story = item.partition("-")[0]
+        near = [one.item_id.partition("-")[0] for one in features.neighbours[:2]]
+        assert near.count(story) >= 1, (item, features.neighbours)
+        assert features.fallback is None
+        assert features.language == "en"
+
+    (letter,) = ours.seen("dead_letters")
+    assert json.loads(letter[1])["reason"].startswith("before inference")
+    wait_for(lambda: len(nearest_in_cassandra(stack, found["space-0"].vector)) == 3, "Cassandra")
+    assert nearest_in_cassandra(stack, found["space-0"].vector)[0] == "space-0"
+
+    ours.search("u", "a rocket in orbit")
+    wait_for(lambda: ours.seen("signals"), "the signal")
+    signal = parse_signal(ours.seen("signals")[0][1])
+    about = vector_of(signal)
+    assert signal.model == found["space-0"].model
+    best = max(found, key=lambda item: float(vector_of(found[item]) @ about))
+    assert best.startswith("space")
+
+    headwater("stop", JOB)
+    ours.publish()
+    headwater("submit", JOB, "--from-savepoint", "latest")
+    wait_for(lambda: len(ours.seen("dead_letters")) == 2, "the catalogue once more")
+    wait_for(lambda: counted(stack).get("texts", 0) >= len(ITEMS), "its counters")
+    counts = counted(stack)
+    assert counts["cache_misses"] == 0
+    assert counts["cache_hits"] == len(ITEMS)
