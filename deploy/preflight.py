@@ -40,7 +40,7 @@ def check(planned: Plan) -> None:
         topics += [settings.kafka.features, settings.kafka.signals]
     check_kafka(settings.kafka, topics)
     if isinstance(settings, Recommend):
-        check_cassandra(settings.cassandra, STATEMENTS.values())
+        check_cassandra(settings.cassandra)
     elif isinstance(settings, Understand):
         check_cassandra(settings.cassandra, [feature_rows.SAID, feature_rows.GONE])
 
@@ -106,7 +106,9 @@ def _short(text: str) -> str:
     return text.split(" (after ")[0][:300]
 
 
-def check_cassandra(cassandra: Cassandra, statements: Iterable[str]) -> None:
+def check_cassandra(
+    cassandra: Cassandra, statements: Iterable[str] = tuple(STATEMENTS.values())
+) -> None:
     """Prepare every statement of the sink.
 
     Raises:
