@@ -37,7 +37,7 @@ def check(planned: Plan) -> None:
     if isinstance(settings, Recommend | Understand):
         topics.append(settings.kafka.items)
     if isinstance(settings, Understand):
-        topics += [settings.kafka.features, settings.kafka.signals]
+        topics += [settings.kafka.item_features, settings.kafka.text_signals]
     check_kafka(settings.kafka, topics)
     if isinstance(settings, Recommend):
         check_cassandra(settings.cassandra)

@@ -47,7 +47,7 @@ def reader(settings: Understand, client: Client | None) -> Reader:
         settings: Of the job.
         client: As in `travelling_client`.
     """
-    remembered, topic = Remembered(settings.remembered), settings.kafka.features
+    remembered, topic = Remembered(settings.remembered), settings.kafka.item_features
     for content, packed in published(client or python_client(settings.kafka), topic):
         remembered.put(content, packed)
     chosen, note = _on_a_device(settings)

@@ -129,8 +129,8 @@ def _connect(tables: StreamTableEnvironment, settings: Understand, ends: Mapping
     kafka = settings.kafka
     kafka_sources(tables, settings)
     kafka_dead_letters(tables, settings)
-    kafka_records(tables, kafka, FEATURES, kafka.features)
-    kafka_records(tables, kafka, SIGNALS, kafka.signals)
+    kafka_records(tables, kafka, FEATURES, kafka.item_features)
+    kafka_records(tables, kafka, SIGNALS, kafka.text_signals)
     make = partial(reading.reader, settings, reading.travelling_client(kafka))
     common = ("understand", make, settings.border, settings.buckets, wall_clock_ms)
     tables.create_temporary_function("read_items", items_reader(*common, ends))

@@ -11,17 +11,12 @@ from udfs.settings import AnalysisSettings
 
 
 class UnderstandKafka(Kafka, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Topics of the job.
+    """Topics of the job; it writes `item_features` and `text_signals`.
 
-    Attributes:
-        features: Where features of items go, compacted; also read at the start, for the vectors
-            that need not be computed again.
-        signals: Where what is found in texts of users goes.
+    The features are also read at its start, for the vectors that need not be computed again.
     """
 
     group: str = "headwater-understand"
-    features: str = "headwater.item-features"
-    signals: str = "headwater.text-signals"
 
 
 class VectorCassandra(Cassandra, frozen=True, kw_only=True, forbid_unknown_fields=True):

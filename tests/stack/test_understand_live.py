@@ -55,7 +55,7 @@ class Topics:
 
     def __init__(self, bootstrap: str) -> None:
         self.names = {name: f"understand-{os.getpid()}-{name}" for name in (
-            "events", "items", "dead_letters", "features", "signals")}  # fmt: skip
+            "events", "items", "dead_letters", "item_features", "text_signals")}  # fmt: skip
         topics.apply_topics(bootstrap, [topics.Topic(one, 2, {}) for one in self.names.values()])
         self._bootstrap = bootstrap
         self._client = Producer({"bootstrap.servers": bootstrap})
@@ -96,7 +96,7 @@ class Topics:
         return found
 
     def features(self) -> list:
-        return [parse_features(key, value) for key, value in self.seen("features")]
+        return [parse_features(key, value) for key, value in self.seen("item_features")]
 
     def close(self) -> None:
         for consumer in self._consumers.values():
@@ -158,8 +158,8 @@ def test_items_and_texts_are_read_once_and_found_again(stack: Stack, ours: Topic
     assert nearest_in_cassandra(stack, found["space-0"].vector)[0] == "space-0"
 
     ours.search("u", "a rocket in orbit")
-    wait_for(lambda: ours.seen("signals"), "the signal")
-    signal = parse_signal(ours.seen("signals")[0][1])
+    wait_for(lambda: ours.seen("text_signals"), "the signal")
+    signal = parse_signal(ours.seen("text_signals")[0][1])
     about = vector_of(signal)
     assert signal.model == found["space-0"].model
     best = max(found, key=lambda item: float(vector_of(found[item]) @ about))
