@@ -26,7 +26,7 @@ from pyflink.table import StatementSet, StreamTableEnvironment
 
 from jobs import reading
 from jobs import settings as configuration
-from jobs.recommend import sink_settings
+from jobs.recommend import RAW, sink_settings
 from jobs.settings import Recommend
 from jobs.understand_settings import Understand
 from jobs.wiring import (
@@ -76,7 +76,8 @@ def build(tables: StreamTableEnvironment, settings: Understand) -> StatementSet:
     statements = tables.create_statement_set()
     for source, topic in ((EVENTS, settings.kafka.events), (ITEMS, settings.kafka.items)):
         statements.add_insert_sql(
-            f"INSERT INTO {DEAD_LETTERS} SELECT `value`, '{topic}', `partition`, `offset`, "
+            f"INSERT INTO {DEAD_LETTERS} SELECT {RAW[settings.kafka.redact]}, '{topic}', "
+            "`partition`, `offset`, "
             f"`reason`, `seen_at` FROM read_{source} WHERE `reason` IS NOT NULL"
         )
     tables.create_temporary_function("records", records_of())
