@@ -71,7 +71,7 @@ class Encoder:
     @property
     def space(self) -> Space:
         """Where its vectors live; known once it is loaded."""
-        _, model = self._parts()
+        _, model = self.parts
         return Space(
             model=self._label(),
             map_version="0",
@@ -95,8 +95,8 @@ class Encoder:
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token  # decoders have none, and it is masked anyway
         model = load_part(transformers.AutoModel, where, dtype=self._dtype())
-        self._loaded = (tokenizer, _ready(model, self.device, self._precision()))
         self._check(model)
+        self._loaded = (tokenizer, _ready(model, self.device, self._precision()))
 
     def _check(self, model: Any) -> None:
         found, wanted = int(model.config.hidden_size), self.settings.dimensions
@@ -130,7 +130,9 @@ class Encoder:
         marks = [self._located.name, f"cut{self.settings.max_tokens}", prefixes.replace(" ", "")]
         return "+".join(mark for mark in marks if mark)
 
-    def _parts(self) -> tuple[Any, Any]:
+    @property
+    def parts(self) -> tuple[Any, Any]:
+        """Tokenizer and model; loaded if they are not yet."""
         if self._loaded is None:
             self.load()
         assert self._loaded is not None
@@ -139,14 +141,24 @@ class Encoder:
     def infer(self, batch: Sequence[Text]) -> list[Vector | Failure]:
         if not batch:
             return []
-        tokenizer, model = self._parts()
+        tokenizer, model = self.parts
         ids = self.token_ids(batch)
         self.tokens += sum(map(len, ids))
 
         def call(chosen: Sequence[Sequence[int]]) -> list[Vector | None]:
             return unit(pool(model, chosen, tokenizer.pad_token_id))
 
-        return run(ids, self.limits, call)
+        answers = run([() if self._unknown(one) else one for one in ids], self.limits, call)
+        for at, one in enumerate(ids):
+            if self._unknown(one):
+                answers[at] = Failure("before", f"{self.settings.model} knows none of its words")
+        return answers
+
+    def _unknown(self, ids: Sequence[int]) -> bool:
+        """Whether nothing is left of a text: all such texts would have the same vector."""
+        tokenizer, _ = self.parts
+        unknown = tokenizer.unk_token_id
+        return unknown in ids and set(ids) <= {unknown, *tokenizer.all_special_ids}
 
     def lengths(self, batch: Sequence[Text]) -> list[int]:
         """Tokens of each text, with its prefix and the model's special tokens."""
@@ -154,7 +166,7 @@ class Encoder:
 
     def token_ids(self, batch: Sequence[Text]) -> list[list[int]]:
         """Token ids of each text with its prefix, cut, with the model's special tokens."""
-        tokenizer, model = self._parts()
+        tokenizer, model = self.parts
         positions = getattr(model.config, "max_position_embeddings", None) or math.inf
         longest = int(min(self.settings.max_tokens, positions, tokenizer.model_max_length))
         texts = [self._prefix(one.role) + one.text for one in batch]

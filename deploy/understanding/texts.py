@@ -35,7 +35,8 @@ def read_lines(file: BinaryIO) -> Iterator[Line]:
     for number, raw in enumerate(file, 1):
         if not raw.strip():
             continue
-        yield _record(number, raw) if raw.lstrip()[:1] == b"{" else Line(number, raw)
+        is_json = raw.lstrip()[:1] == b"{"
+        yield _record(number, raw) if is_json else Line(number, raw.rstrip(b"\r\n"))
 
 
 def _record(number: int, raw: bytes) -> Line:

