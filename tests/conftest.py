@@ -84,6 +84,6 @@ def new_stack() -> Iterator[Callable[..., Stack]]:
 @pytest.fixture(scope="session")
 def stack(new_stack: Callable[..., Stack]) -> Stack:
     """The running stack that all tests of a session share: Kafka, Cassandra, one TaskManager."""
-    shared = new_stack()
+    shared = new_stack(prometheus=True)
     shared.up()
     return shared

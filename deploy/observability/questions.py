@@ -154,6 +154,21 @@ COST = Question(
             queries={"$stage": "headwater:evictions:rate5m"},
         ),
         Panel(
+            title="Texts read", unit="per_s",
+            meaning="By the models of understand.",
+            queries={"texts": "headwater:texts:rate1m"},
+        ),
+        Panel(
+            title="Time of a text", unit="us",
+            meaning="In the models, on whatever they run. Longer texts and misses cost more.",
+            queries={"text": "headwater:text_us:5m"},
+        ),
+        Panel(
+            title="Texts known already", unit="ratio", more_is_better=True,
+            meaning="The same words as before: no model was asked.",
+            queries={"hits": "headwater:text_cache_hit_ratio:5m"},
+        ),
+        Panel(
             title="State", unit="bytes",
             meaning="Live data and write buffers of RocksDB; grows with users and items.",
             queries={"$operator_name": "headwater:state_bytes:sum"},

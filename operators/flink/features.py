@@ -15,6 +15,7 @@ from operators.events import Rejected
 from operators.features_wire import ItemFeatures, ItemGone, parse_features
 from operators.flink.cassandra import SinkSettings, WriteFailedError, connect
 from operators.flink.keyed import unpack
+from operators.flink.metrics import CpuCounter
 from operators.readings import Record
 from operators.rows import Value
 
@@ -144,6 +145,7 @@ class WriteFeatures(ScalarFunction):
     def open(self, function_context: Any) -> None:
         group = function_context.get_metric_group().add_group("stage", "sink")
         self._rows = group.counter("rows")
+        self._cpu = CpuCounter(group)
         self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[Record])
         executor = VectorExecutor(connect(self._settings), self._settings)
         self._writer = VectorWriter(self._settings, executor)
@@ -156,6 +158,7 @@ class WriteFeatures(ScalarFunction):
         writes = writes_of(records)
         self._writer.write(writes)
         self._rows.inc(len(writes))
+        self._cpu.charge()
         return pd.Series([True] * len(payloads))
 
 

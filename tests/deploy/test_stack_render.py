@@ -213,7 +213,7 @@ def test_the_installed_flink_is_found_without_importing_it() -> None:
 def test_an_image_differs_from_the_laptop_only_in_addresses_folders_and_log(
     tmp_path: Path, tools: Tools
 ) -> None:
-    image.main(tools.flink, tools.python)
+    image.make_flink(tools.flink, tools.python)
     written = yaml.safe_load((tools.flink / "conf" / "config.yaml").read_text())
     (tools.flink / "conf" / "config.yaml").write_text(WHEEL_CONF)
     local = flink_config(StackSettings(), Layout(tmp_path / "home"), tools)

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -19,26 +19,12 @@ from operators.flink import cassandra
 from operators.flink.metrics import StageMetrics
 from operators.flink.parsing import ParseEvents, ParseItems, wall_clock_ms
 from tests.flink.fakes import FakeContext
+from tests.observability.names import RULES, all_rules, asked
+from udfs.handler import Failure, Phase
 
 HERE = Path(__file__).parent
 FOLDER = monitoring.OBSERVABILITY
 PROJECT = FOLDER.parent.parent
-RULES = sorted((FOLDER / "rules").glob("*.yaml"))
-NAME = re.compile(r"\b(?:flink_|headwater:)[\w:]+")
-
-
-def all_rules(kind: str) -> dict[str, dict[str, Any]]:
-    groups = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
-    return {rule[kind]: rule for group in groups for rule in group["rules"] if kind in rule}
-
-
-def asked() -> set[str]:
-    """Names in the queries of panels, recordings and alerts."""
-    queries = [
-        query for one in QUESTIONS for panel in one.panels for query in panel.queries.values()
-    ]
-    rules = [*all_rules("record").values(), *all_rules("alert").values()]
-    return set(NAME.findall("\n".join([*queries, *(rule["expr"] for rule in rules)])))
 
 
 def documented() -> tuple[set[str], set[str]]:
@@ -83,19 +69,29 @@ def in_code(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(cassandra, "connect", lambda settings: None)
     monkeypatch.setattr(cassandra, "CassandraExecutor", lambda session, settings: None)
     cassandra.WriteRows(None).open(context)
-    return context.names | {
-        name for path in PROJECT.glob("operators/*.py") for name in counted(path)
-    }
+    stages = [*PROJECT.glob("operators/*.py"), PROJECT / "udfs" / "flink.py"]
+    return context.names.union(*map(counted, stages))
 
 
 def counted(path: Path) -> set[str]:
-    """Names that a stage counts: `Out(COUNT, "name", …)`."""
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    return {
-        ast.literal_eval(call.args[1])
-        for call in calls
-        if getattr(call.func, "id", "") == "Out" and getattr(call.args[0], "id", "") == "COUNT"
-    }
+    """Names that a stage counts, `Out(COUNT, "name", …)`, or a function, `self._count("name")`."""
+    names = set()
+    for call in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(call, ast.Call):
+            continue
+        if getattr(call.func, "id", "") == "Out" and getattr(call.args[0], "id", "") == "COUNT":
+            names.add(ast.literal_eval(call.args[1]))
+        elif getattr(call.func, "attr", "") == "_count" and path.name == "flink.py":
+            names |= spelt(call.args[0])
+    return names
+
+
+def spelt(name: ast.expr) -> set[str]:
+    """A literal name, or all names that one with the phase of a failure may be."""
+    text = ast.unparse(name)
+    if "failure.phase" not in text:
+        return {ast.literal_eval(name)}
+    return {eval(text, {"failure": Failure(phase, "")}) for phase in get_args(Phase)}
 
 
 def test_the_table_names_every_metric_of_the_operators_and_no_other(in_code) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import time
+import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,8 @@ from deploy.connections import plan
 from deploy.launching import flink_name
 from deploy.savepoints import Savepoints
 from deploy.serving.store import Store, UserList, opened
-from deploy.stack import Stack, topics
+from deploy.stack import Stack, monitoring, topics
+from tests.observability.names import UNTIL_IT_HAPPENS, asked
 
 pytestmark = pytest.mark.stack
 
@@ -191,6 +193,21 @@ def dead_letters(config: Path) -> list[dict[str, object]]:
     return [json.loads(message.value()) for message in messages if message.error() is None]
 
 
+def check_watching(stack: Stack) -> None:
+    """Every name that a rule or a dashboard asks for is really reported by a running job."""
+    if not monitoring.wanted(stack.settings):
+        return
+    page = f"http://127.0.0.1:{stack.settings.port('prometheus_port')}"
+
+    def missing() -> set[str]:
+        with urllib.request.urlopen(f"{page}/api/v1/label/__name__/values", timeout=10) as answer:
+            known = set(json.load(answer)["data"])
+        flinks = {name for name in asked() if name.startswith("flink_")}
+        return {name for name in flinks - known if not UNTIL_IT_HAPPENS.search(name)}
+
+    wait_for(lambda: not missing(), f"metrics: {sorted(missing())}", 60)
+
+
 def test_lists_appear_and_no_event_is_lost_or_doubled_by_a_stop_and_a_start(
     stack: Stack, config: Path, site: Site, store: Store
 ) -> None:
@@ -206,6 +223,7 @@ def test_lists_appear_and_no_event_is_lost_or_doubled_by_a_stop_and_a_start(
     check_lists(site, store)
     (letter,) = dead_letters(config)[:1]
     assert "not a JSON object" in str(letter["reason"])
+    check_watching(stack)
 
     printed = headwater("stop", JOB).output
     (taken,) = [one for one in Savepoints(stack.layout).all() if one.path in printed][-1:]
