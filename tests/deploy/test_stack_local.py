@@ -1,5 +1,6 @@
 """The stack's logic with services that are small shell and Python programs."""
 
+import json
 import os
 import signal
 import sys
@@ -12,12 +13,12 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from deploy.stack import processes, readiness, services, starting
+from deploy.stack import monitoring, processes, readiness, services, starting
 from deploy.stack.errors import PortTakenError, ServiceError, StackError
 from deploy.stack.layout import Layout
 from deploy.stack.local import Stack
 from deploy.stack.processes import Record
-from deploy.stack.reporting import PlainReport, reporter
+from deploy.stack.reporting import PlainReport, reporter, silent
 from deploy.stack.services import Launch, Tools
 from deploy.stack.settings import StackSettings
 
@@ -28,7 +29,10 @@ ENV = {"PATH": os.environ["PATH"]}
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """A stack whose services all sleep, are ready at once, and have no topics or tables."""
-    made = Stack(StackSettings(home=str(tmp_path / "home"), stop_timeout_s=5, start_timeout_s=5))
+    settings = StackSettings(
+        home=str(tmp_path / "home"), stop_timeout_s=5, start_timeout_s=5, prometheus=False
+    )
+    made = Stack(settings)
 
     def launch(name: str) -> Callable[..., Launch]:
         return lambda *_: Launch(name, SLEEP, ENV, "config")
@@ -250,3 +254,27 @@ def test_plain_lines_are_printed_once_per_step_and_counts_are_thinned() -> None:
         "packages        fetched 40 jars",
         "kafka           ready [on] 9092",
     ]
+
+
+def test_without_prometheus_the_rest_runs_and_it_says_how_to_get_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = msgspec.structs.replace(stack.settings, prometheus=True)
+    monkeypatch.setattr(monitoring, "program", lambda: None)
+    said: list[str] = []
+    starter = stack._starter(silent)._replace(
+        settings=settings, report=lambda service, text, **_: said.append(f"{service}: {text}")
+    )
+    starter.prometheus()
+    assert said == [f"prometheus: not here: {monitoring.ADVICE}"]
+    twin = Stack(settings)
+    assert "prometheus" not in twin.up()
+    assert "prometheus" not in states(twin)
+
+
+def test_prometheus_is_told_of_every_flink_process(stack: Stack) -> None:
+    stack.up(taskmanagers=2)
+    groups = json.loads((stack.layout.conf / "prometheus" / "flink.json").read_text())
+    followed = {group["labels"]["process"]: group["targets"] for group in groups}
+    names = ("jobmanager", "taskmanager-1", "taskmanager-2")
+    assert followed == {name: [f"127.0.0.1:{stack.settings.metrics_port(name)}"] for name in names}
