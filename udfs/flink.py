@@ -28,7 +28,6 @@ from operators.events import (
     parse_item,
     subject_of,
 )
-from operators.flink.metrics import CpuCounter
 from operators.listing import deleted
 from operators.readings import (
     CaughtUp,
@@ -117,7 +116,6 @@ class _Read(ScalarFunction):
     def open(self, function_context: Any) -> None:
         self._group = function_context.get_metric_group().add_group("stage", "read")
         self._counts: dict[str, Any] = {}
-        self._cpu = CpuCounter(self._group)
         self._shared = SharedReader.of(self._name, self._make)
         self._count("without_model", int(bool(self._shared.reader.missing)))
 
@@ -145,7 +143,6 @@ class _Read(ScalarFunction):
         self._count("texts", len(texts))
         self._count("busy_us", (time.perf_counter_ns() - started_ns) // 1000)
         self._count("fallback", sum(isinstance(a, Answer) and a.fallback != "" for a in answers))
-        self._cpu.charge()
         return answers
 
     def _reading(self, text: Text, answer: Answer) -> Reading:
