@@ -14,6 +14,7 @@ from typing import Protocol
 from deploy.cluster import TERMINAL, Cluster, root_cause
 from deploy.errors import HeadwaterError
 from deploy.stack.reporting import Report
+from jobs.kinds import KINDS
 
 RUNNING_TIMEOUT_S = 300.0
 POLL_S = 0.5
@@ -42,7 +43,7 @@ class ClusterHost(Protocol):
 
 
 def known_jobs() -> dict[str, Path]:
-    """Job name → the file to submit: modules of the package `jobs` that can be run.
+    """Job name → the file to submit: modules of the package `jobs` that have settings.
 
     Raises:
         LaunchError: The package is not installed.
@@ -52,8 +53,7 @@ def known_jobs() -> dict[str, Path]:
         msg = "the package `jobs` is not installed beside `deploy`: run make install"
         raise LaunchError(msg)
     folder = Path(next(iter(spec.submodule_search_locations)))
-    modules = {file.stem: file for file in sorted(folder.glob("*.py"))}
-    return {name: file for name, file in modules.items() if "\ndef main(" in file.read_text()}
+    return {name: folder / f"{name}.py" for name in sorted(KINDS)}
 
 
 def job_file(job: str) -> Path:

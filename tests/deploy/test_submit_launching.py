@@ -71,10 +71,12 @@ def client(output="", errors="", code=0):
     return run
 
 
-def test_the_jobs_are_the_modules_that_can_be_run():
+def test_the_jobs_are_the_modules_that_can_be_submitted():
     known = launching.known_jobs()
     assert known["recommend"].name == "recommend.py"
-    assert not {"settings", "wiring", "__init__"} & set(known)
+    assert not {"settings", "wiring", "local", "__init__"} & set(known)
+    for file in known.values():
+        assert "def main(argv" in file.read_text()
 
 
 def test_an_unknown_job_is_answered_with_those_there_are():
