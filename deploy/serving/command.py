@@ -51,7 +51,7 @@ def similar(
     *,
     json: Json = False,
 ) -> None:
-    """Show what goes with an item."""
+    """Show what goes with an item: by what people do, and by what items say."""
     from deploy.serving import console
 
     raise typer.Exit(console.similar(config, tenant, item, top, as_json=json))
@@ -80,7 +80,7 @@ def profile(
     *,
     json: Json = False,
 ) -> None:
-    """Show what is kept of a user."""
+    """Show what is kept of a user: interests, tags and mood, each with its reason."""
     from deploy.serving import console
 
     raise typer.Exit(console.profile(config, tenant, user, as_json=json))

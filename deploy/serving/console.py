@@ -119,7 +119,7 @@ def similar(config: Path | None, tenant: str, item: str, top: int, *, as_json: b
             why = "nothing goes with it yet" if known else "the catalogue does not know it either"
             return _unknown(f"no similar items of {item!r} (tenant {tenant}): {why}")
         facts = store.items(tenant, view.mentioned(row) | {item})
-    shown = view.shared_list(tenant, item, row, facts, top=top, now_ms=now_ms())
+    shown = view.similar_list(tenant, item, row, facts, top=top, now_ms=now_ms())
     _print(shown, tables.shared_list, as_json=as_json)
     return 0
 
@@ -143,7 +143,8 @@ def profile(config: Path | None, tenant: str, user: str, *, as_json: bool) -> in
         found = store.profile(tenant, user)
         if found is None:
             return _unknown(f"nothing is stored of user {user!r} (tenant {tenant})")
-        facts = store.items(tenant, found.recent)
+        stand = [one.item_id for one in found.interests if one.item_id]
+        facts = store.items(tenant, [*found.recent, *stand])
     shown = view.profile(tenant, user, found, facts, now_ms())
     _print(shown, tables.profile, as_json=as_json)
     return 0

@@ -55,10 +55,17 @@ class ItemFacts(Struct, frozen=True):
 
 
 class Weighted(Struct, frozen=True):
-    """A word with what it is worth to a user."""
+    """A word with what it is worth to a user.
+
+    Attributes:
+        item_id: Of an interest: the user's own item that stands for it.
+        sentiment: Of a tag: what the user has written of it, -1 to 1; None where nothing.
+    """
 
     name: str
     weight: float
+    item_id: str | None = None
+    sentiment: float | None = None
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -157,7 +164,12 @@ def _items(items: Any) -> list[ListedItem]:
 
 
 def _weighted(found: Any) -> list[Weighted]:
-    return [Weighted(one.name, one.weight) for one in found or ()]
+    return [
+        Weighted(
+            one.name, one.weight, getattr(one, "item_id", None), getattr(one, "sentiment", None)
+        )
+        for one in found or ()
+    ]  # fmt: skip
 
 
 def _ms(time: datetime) -> int:

@@ -107,12 +107,10 @@ def profile(shown: ShownProfile) -> RenderableType:
     table.add_column()
     counts = ", ".join(f"{name} {count:,}" for name, count in sorted(found.counts.items()))
     table.add_row("actions", Text(counts))
-    for name, weighted in (("interests", found.interests), ("tags", found.tags)):
-        if weighted:
-            table.add_row(name, Text(", ".join(f"{w.name} {w.weight:.2f}" for w in weighted)))
-    if found.mood:
-        moods = sorted(found.mood.items(), key=lambda mood: -mood[1])
-        table.add_row("mood", Text(", ".join(f"{name} {weight:.2f}" for name, weight in moods)))
+    for name, words in (("interests", shown.interests), ("tags", shown.tags), ("mood", shown.mood)):
+        if words:
+            lines = [f"{one.name} {one.weight:.2f} ({one.reason})" for one in words]
+            table.add_row(name, Text("\n".join(lines)))
     recent = "\n".join(f"{title} ({item})" for item, title in shown.recent)
     table.add_row("last items", Text(recent))
     facts = f"row of {instant(found.as_of_ms)}, {span(shown.age_ms)} old"

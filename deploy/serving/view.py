@@ -56,6 +56,14 @@ class ShownShared(Struct, frozen=True, kw_only=True):
     age_ms: int
 
 
+class Because(Struct, frozen=True):
+    """A word of a profile, what it is worth, and why it is there."""
+
+    name: str
+    weight: float
+    reason: str
+
+
 class ShownProfile(Struct, frozen=True, kw_only=True):
     """What is kept of a user, with the titles of the items the user touched last."""
 
@@ -64,6 +72,9 @@ class ShownProfile(Struct, frozen=True, kw_only=True):
     profile: Profile
     recent: Sequence[tuple[str, str]]
     age_ms: int
+    interests: Sequence[Because] = ()
+    tags: Sequence[Because] = ()
+    mood: Sequence[Because] = ()
 
 
 def mentioned(*rows: StoredList | None) -> set[str]:
@@ -125,6 +136,24 @@ def shared_list(
     )  # fmt: skip
 
 
+def similar_list(
+    tenant: str,
+    item: str,
+    row: StoredList,
+    facts: Mapping[str, ItemFacts],
+    *,
+    top: int,
+    now_ms: int,
+) -> ShownShared:
+    """Dress the neighbours of an item: a third of the places are for those by content."""
+    items = [one for one in row.items if facts.get(one.item_id, _FINE).available]
+    said = [one for one in items if one.source == "content"]
+    done = [one for one in items if one.source != "content"]
+    count = max(min(len(said), -(-top // 3)), top - len(done))
+    kept = StoredList(items=[*done[: top - count], *said[:count]], as_of_ms=row.as_of_ms)
+    return shared_list(tenant, item, kept, facts, top=top, now_ms=now_ms)
+
+
 _FINE = ItemFacts("")
 
 
@@ -134,8 +163,27 @@ def profile(
     """Put titles to the items of a profile."""
     recent = [(one, title_of(one, facts)) for one in found.recent]
     return ShownProfile(
-        tenant=tenant, user_id=user, profile=found, recent=recent, age_ms=now_ms - found.as_of_ms
-    )
+        tenant=tenant, user_id=user, profile=found, recent=recent,
+        age_ms=now_ms - found.as_of_ms,
+        interests=[
+            Because(one.name, one.weight, f"items like {title_of(one.item_id, facts)}"
+                    if one.item_id else "items that belong together")
+            for one in found.interests
+        ],
+        tags=[Because(one.name, one.weight, _said(one.sentiment)) for one in found.tags],
+        mood=[
+            Because(name, weight, "of recent texts or the user's own word; gone in hours")
+            for name, weight in sorted(found.mood.items(), key=lambda mood: (-mood[1], mood[0]))
+        ],
+    )  # fmt: skip
+
+
+def _said(sentiment: float | None) -> str:
+    """Why a tag is there."""
+    if sentiment is None:
+        return "of items the user chose"
+    tone = "well" if sentiment > 0.1 else "ill" if sentiment < -0.1 else "neither well nor ill"
+    return f"the user wrote of it, {tone} ({sentiment:+.2f})"
 
 
 def dressed(items: Iterable[ListedItem], facts: Mapping[str, ItemFacts]) -> list[ShownItem]:

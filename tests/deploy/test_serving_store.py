@@ -107,7 +107,7 @@ def test_a_profile_is_read_with_what_may_be_missing():
         as_of=NOON,
     )
     found = Store(Session(profiles=[row]), "ks").profile("t", "u")
-    assert found.interests == [Weighted("jazz", 0.5)]
+    assert found.interests == [Weighted("jazz", 0.5, item_id="i1")]
     assert (found.tags, found.mood, found.counts, found.recent) == ([], {}, {"view": 3}, ["i1"])
 
 

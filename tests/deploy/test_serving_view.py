@@ -2,6 +2,7 @@
 
 from io import StringIO
 
+import msgspec
 from rich.console import Console, RenderableType
 
 from deploy.serving import tables, view
@@ -114,6 +115,20 @@ def test_a_reason_that_all_share_is_said_once():
     assert "Because of s" in printed(tables.shared_list(found))
 
 
+def test_similar_items_show_both_kinds_wherever_there_are_both():
+    done = [item(f"d{n}", 9 - n, seed="m") for n in range(9)]
+    said = [msgspec.structs.replace(item(f"s{n}", 1, seed="m"), source="content") for n in range(3)]
+
+    def ids(*items, top):
+        found = view.similar_list("t", "m", stored(*items), {}, top=top, now_ms=0)
+        return [one.item_id for one in found.items]
+
+    assert ids(*done, *said, top=4) == ["d0", "d1", "s0", "s1"]
+    assert ids(*done, top=3) == ["d0", "d1", "d2"]
+    assert ids(*said, top=3) == ["s0", "s1", "s2"]
+    assert ids(said[0], *done[:2], top=9) == ["d0", "d1", "s0"]
+
+
 def test_an_empty_list_is_shown_as_one():
     assert "old" in printed(tables.user_list(shown(own())))
 
@@ -123,13 +138,21 @@ def test_a_profile_tells_all_that_is_kept():
         as_of_ms=AS_OF_MS,
         counts={"view": 1200, "like": 3},
         recent=["a", "x"],
-        interests=[Weighted("jazz", 0.5)],
-        tags=[Weighted("slow", 0.25)],
+        interests=[Weighted("jazz", 0.5, item_id="a"), Weighted("rock", 0.25)],
+        tags=[Weighted("slow", 0.25), Weighted("loud", 0.125, sentiment=-0.5)],
         mood={"joy": 0.75, "calm": 0.9},
     )
     text = printed(tables.profile(view.profile("t", "u", found, FACTS, AS_OF_MS + 60_000)))
-    for part in ("like 3, view 1,200", "jazz 0.50", "slow 0.25", "calm 0.90, joy 0.75"):
+    for part in (
+        "like 3, view 1,200",
+        "jazz 0.50 (items like Title a)",
+        "rock 0.25 (items that",
+        "slow 0.25 (of items the user chose)",
+        "loud 0.12 (the user wrote of it, ill (-0.50))",
+        "calm 0.90 (of recent texts",
+    ):
         assert part in text
+    assert text.index("calm") < text.index("joy 0.75")
     assert "Title a (a)" in text
     assert "x (x)" in text
     assert "1.0 min old" in text
