@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from jobs.settings import Job, Recommend
+from jobs.settings import Job, Learn, Recommend
 from jobs.understand_settings import Understand
 
-KINDS: Mapping[str, type[Job]] = {"recommend": Recommend, "understand": Understand}
+KINDS: Mapping[str, type[Job]] = {"learn": Learn, "recommend": Recommend, "understand": Understand}
 """Settings by name of the job, which is also that of its table in the settings file."""
 
 

@@ -1,7 +1,8 @@
 """The job `recommend`: events and items in, lists with their reasons out.
 
     events ─── parse ─► admission ─► figures ─► history ─► neighbours ─► ranking ─► Cassandra
-    items ──── parse ──────────────────┤  └────► popular ─────────────────┘
+    items ──── parse ──────────────────┤  └────► popular ─────────────────┤ └─► outcomes ─┐
+    weights ── parse ─────────────────────────────────────────────────────┘      learn ◄──┘
     features ─ parse ─► content ───────┘
     signals ── parse ─► admission
     what is refused ─► dead letters
@@ -20,17 +21,20 @@ from pyflink.table import StatementSet, StreamTableEnvironment
 
 from jobs import settings as configuration
 from jobs.access import cassandra_password
+from jobs.border import dead_letters, parsed, written
 from jobs.settings import Cassandra, Recommend
 from jobs.wiring import (
     ARRIVED_MS,
-    DEAD_LETTERS,
     EVENTS,
     FEATURES,
     IN_ANY_ORDER,
     ITEMS,
+    OUTCOMES,
     SIGNALS,
+    WEIGHTS,
     Flow,
     kafka_dead_letters,
+    kafka_records,
     kafka_source,
     kafka_sources,
     table_environment,
@@ -46,27 +50,32 @@ from operators.flink.parsing import (
     items_parser,
     signals_parser,
 )
+from operators.flink.records import records_of, weights_parser
 from operators.history import History
+from operators.messages import Outcome
 from operators.neighbours import Neighbours
+from operators.outcomes import record_of
 from operators.popular import Popular
 from operators.ranking import Ranking
 from operators.rows import RowSettings
+from operators.taught import Taught
 
 
 def build(tables: StreamTableEnvironment, settings: Recommend) -> StatementSet:
     """Wire the job between its sources, the table `DEAD_LETTERS` and the rows' writer.
 
-    Sources are the tables `EVENTS` and `ITEMS`, and `FEATURES` and `SIGNALS` where the settings
-    name their topics.
+    Sources are the tables `EVENTS` and `ITEMS`, `FEATURES` and `SIGNALS` where the settings name
+    their topics, and `WEIGHTS` where weights are learned live.
     The tables and the function `write_rows` have to exist: `main` makes them of Kafka and
     Cassandra, a test of files.
     """
-    flow = Flow(tables, settings, configuration.meaning(settings))
+    whole = ("ranking",) if settings.learns_in_graph else ()
+    flow = Flow(tables, settings, configuration.meaning(settings), whole)
     _parse(tables, settings, flow)
     _stages(settings, flow)
     statements = tables.create_statement_set()
     for source, topic in sources(settings).items():
-        statements.add_insert_sql(_dead_letters(source, topic, settings))
+        statements.add_insert_sql(dead_letters(source, topic, settings))
     tables.execute_sql("CREATE TEMPORARY TABLE written (ok BOOLEAN) WITH ('connector'='blackhole')")
     flow.shared("result_rows", f"SELECT `payload` FROM ({flow.channel('rows')})", dated=False)
     statements.add_insert_sql("INSERT INTO written SELECT write_rows(`payload`) FROM result_rows")
@@ -79,6 +88,7 @@ def sources(settings: Recommend) -> dict[str, str]:
     named = {
         EVENTS: kafka.events, ITEMS: kafka.items,
         FEATURES: kafka.item_features, SIGNALS: kafka.text_signals,
+        WEIGHTS: kafka.strategy if settings.learns_by_topic else "",
     }  # fmt: skip
     return {source: topic for source, topic in named.items() if topic}
 
@@ -97,27 +107,26 @@ def _parse(tables: StreamTableEnvironment, settings: Recommend, flow: Flow) -> N
         FEATURES: ("content", f"parse_features(`key`, `value`, {ARRIVED_MS})"),
         SIGNALS: ("admission", "parse_signals(`value`)"),
     }
-    for source in sources(settings):
-        channel, call = calls[source]
-        time = "" if settings.clock == "live" else ", `ts`"
-        flow.shared(
-            f"parsed_{source}",
-            "SELECT `value`, `partition`, `offset`, `seen_at`, parsed.reason AS `reason`, "
-            f"parsed.bucket AS `bucket`, parsed.payload AS `payload`{time} FROM (SELECT `value`, "
-            f"`partition`, `offset`, {ARRIVED_MS} AS `seen_at`{time}, {call} AS parsed "
-            f"FROM {source})",
-        )
-        late = "" if settings.clock == "live" else f" AND NOT ({LATE})"
-        tables.execute_sql(
-            f"CREATE TEMPORARY VIEW accepted_{source} AS SELECT '{channel}' AS `channel`, "
-            f"`bucket`, `payload`, `ts` FROM parsed_{source} "
-            f"WHERE `reason` IS NULL AND `payload` <> ''{late}"
-        )
+    if settings.learns_by_topic:
+        _parse_weights(tables, settings, flow)
+    for source, (channel, call) in calls.items():
+        if source not in sources(settings):
+            continue
+        parsed(tables, settings, flow, source, channel, call)
         flow.feed(f"accepted_{source}", channel)
 
 
-LATE = "CURRENT_WATERMARK(`ts`) IS NOT NULL AND `ts` <= CURRENT_WATERMARK(`ts`)"
-"""In a replay: whether windows up to the record's time may have been closed already."""
+def _parse_weights(tables: StreamTableEnvironment, settings: Recommend, flow: Flow) -> None:
+    """Weights go to every bucket of the ranking."""
+    tables.create_temporary_function("parse_weights", weights_parser())
+    parsed(tables, settings, flow, WEIGHTS, "ranking", "parse_weights(`value`)")
+    buckets = ", ".join(map(str, range(settings.buckets)))
+    tables.execute_sql(
+        f"CREATE TEMPORARY VIEW told_{WEIGHTS} AS SELECT `channel`, every.n AS `bucket`, "
+        f"`payload`, `ts` FROM accepted_{WEIGHTS} "
+        f"CROSS JOIN UNNEST(ARRAY[{buckets}]) AS every(n)"
+    )
+    flow.feed(f"told_{WEIGHTS}", "ranking")
 
 
 def _stages(settings: Recommend, flow: Flow) -> None:
@@ -147,32 +156,12 @@ def _stages(settings: Recommend, flow: Flow) -> None:
     )  # fmt: skip
     flow.stage(
         "ranking",
-        partial(Ranking, settings.ranking, settings.weights, settings.cassandra.variant),
+        partial(
+            Taught if settings.learns_in_graph else Ranking,
+            settings.ranking, settings.weights, settings.learning, settings.cassandra.variant,
+        ),
         sends=("rows", "outcomes"), window_ms=batch_ms,
     )  # fmt: skip
-
-
-RAW = {
-    "keep": "`value`",
-    "hash": "CAST(SHA256(CAST(`value` AS STRING)) AS BYTES)",
-    "drop": "CAST(NULL AS BYTES)",
-}
-QUOTED = "'''[^'']*'''"
-"""What a reason quotes of a record."""
-
-
-def _dead_letters(source: str, topic: str, settings: Recommend) -> str:
-    late = "the event is late: its time lies before the watermark, windows up to it are closed"
-    reason, refused = "`reason`", "`reason` IS NOT NULL"
-    if settings.clock == "replay":
-        reason = f"COALESCE(`reason`, '{late}')"
-        refused = f"{refused} OR ({LATE})"
-    if settings.kafka.redact != "keep":
-        reason = f"REGEXP_REPLACE({reason}, {QUOTED}, 'a value')"
-    return (
-        f"INSERT INTO {DEAD_LETTERS} SELECT {RAW[settings.kafka.redact]}, '{topic}', `partition`, "
-        f"`offset`, {reason}, `seen_at` FROM parsed_{source} WHERE {refused}"
-    )
 
 
 def _password(cassandra: Cassandra) -> str | None:
@@ -215,11 +204,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         for source, topic in sources(settings).items():
             if source in (FEATURES, SIGNALS):
                 kafka_source(tables, settings, source, topic, ARRIVED_MS, IN_ANY_ORDER)
+        if settings.learns_by_topic:
+            strategy = settings.kafka.strategy
+            kafka_source(tables, settings, WEIGHTS, strategy, "0", IN_ANY_ORDER, "earliest")
         kafka_dead_letters(tables, settings)
+        kafka_records(tables, settings.kafka, OUTCOMES, settings.kafka.outcomes)
+        tables.create_temporary_function("outcome_records", records_of(Outcome, record_of))
         tables.create_temporary_function("write_rows", rows_writer(sink_settings(settings)))
     except HeadwaterError as error:
         sys.exit(str(error))
-    result = build(tables, settings).execute()
+    statements = build(tables, settings)
+    statements.add_insert_sql(written("ranking", "outcomes", "outcome_records", OUTCOMES))
+    result = statements.execute()
     client = result.get_job_client()
     sys.stdout.write(f"job {client.get_job_id() if client else 'submitted'}\n")
 

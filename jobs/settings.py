@@ -22,6 +22,7 @@ from operators.events import Border
 from operators.features import FEATURES, Weights
 from operators.figures import FiguresSettings
 from operators.history import HistorySettings
+from operators.learning import LearningSettings
 from operators.neighbours import NeighboursSettings
 from operators.popular import PopularSettings
 from operators.scoring import RankingSettings
@@ -43,7 +44,7 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         bootstrap: Servers, host:port[,...].
         group: Consumer group; its offsets show the lag, recovery goes by checkpoints.
-        events, items, dead_letters: Names of the topics.
+        events, items, dead_letters, outcomes, strategy: Names of the topics.
         item_features, text_signals: Topics of what `understand` reads in items and in what people
             write; empty where there is none, and then no list knows of it.
         start: Where a job without a savepoint begins.
@@ -64,6 +65,8 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     item_features: str = "headwater.item-features"
     text_signals: str = "headwater.text-signals"
     dead_letters: str = "headwater.dead-letters"
+    outcomes: str = "headwater.outcomes"
+    strategy: str = "headwater.strategy"
     start: Literal["earliest", "latest"] = "earliest"
     tls_ca: str = ""
     user: str = ""
@@ -168,6 +171,37 @@ class Recommend(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     popular: PopularSettings = field(default_factory=PopularSettings)
     ranking: RankingSettings = field(default_factory=RankingSettings)
     weights: Weights = field(default_factory=Weights)
+    learning: LearningSettings = field(default_factory=LearningSettings)
+
+    @property
+    def learns_by_topic(self) -> bool:
+        """Whether learned weights come from the job `learn`."""
+        return self.learning.enabled and self.clock == "live"
+
+    @property
+    def learns_in_graph(self) -> bool:
+        """Whether the ranking learns them itself, all of it in one bucket: in a replay."""
+        return self.learning.enabled and self.clock == "replay"
+
+
+class LearnKafka(Kafka, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same of the job `learn`, with a consumer group of its own."""
+
+    group: str = "headwater-learn"
+
+
+class Learn(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about the job `learn`.
+
+    Attributes:
+        weights: What learning begins with; the same as in `[recommend.weights]`.
+        learning: Parameters; `period_ms` is how often weights are published.
+    """
+
+    buckets: Annotated[int, Meta(ge=1, le=720)] = 1
+    kafka: LearnKafka = field(default_factory=LearnKafka)
+    weights: Weights = field(default_factory=Weights)
+    learning: LearningSettings = field(default_factory=LearningSettings)
 
 
 J = TypeVar("J", bound=Job)

@@ -6,7 +6,7 @@ event of a quiet night is served at once, and no idle partition holds anything b
 windows go by event time, and reading ends where the topics end now, which closes all of them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from pyflink.common import Types
@@ -20,6 +20,7 @@ from operators.stage import Stage
 
 EVENTS, ITEMS, DEAD_LETTERS = "source_events", "source_items", "sink_dead_letters"
 FEATURES, SIGNALS = "source_item_features", "source_text_signals"
+OUTCOMES, WEIGHTS = "sink_outcomes", "source_weights"
 """Names of the tables a job reads and writes; a test may put others in their place."""
 
 _RECORD = """
@@ -107,6 +108,7 @@ def kafka_source(
     topic: str,
     undated: str,
     behind: str,
+    start: str | None = None,
 ) -> None:
     """Create the table of one topic.
 
@@ -117,16 +119,17 @@ def kafka_source(
         topic: To be read.
         undated: SQL of the time of a record that has none.
         behind: SQL of how far the watermark of a replay stays behind.
+        start: `earliest` or `latest`; None for that of the settings.
     """
     columns = f"{_RECORD},\n  {time_column(settings, undated)}"
     if settings.clock == "replay":
         columns += f",\n  WATERMARK FOR `ts` AS `ts` - {behind}"
     tables.execute_sql(
-        f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({_options(settings, topic)})"
+        f"CREATE TEMPORARY TABLE {table} ({columns}) WITH ({_options(settings, topic, start)})"
     )
 
 
-def _options(settings: Job, topic: str) -> str:
+def _options(settings: Job, topic: str, start: str | None) -> str:
     kafka = settings.kafka
     options = {
         "connector": "kafka",
@@ -134,7 +137,7 @@ def _options(settings: Job, topic: str) -> str:
         **_client(kafka),
         "properties.group.id": kafka.group,
         "properties.max.partition.fetch.bytes": "16777216",
-        "scan.startup.mode": f"{kafka.start}-offset",
+        "scan.startup.mode": f"{start or kafka.start}-offset",
         "key.format": "raw",
         "key.fields": "key",
         "value.format": "raw",
@@ -198,12 +201,25 @@ class Flow:
 
     Every stage's output is one view with a column `channel`; `channel` gathers what all stages so
     far have sent to one name.
+
+    Args:
+        tables: Where the views go.
+        settings: Of the job.
+        meaning: Goes into the names of the states.
+        whole: Stages that have all their state in one bucket, under names of its own.
     """
 
-    def __init__(self, tables: StreamTableEnvironment, settings: Job, meaning: str) -> None:
+    def __init__(
+        self,
+        tables: StreamTableEnvironment,
+        settings: Job,
+        meaning: str,
+        whole: Collection[str] = (),
+    ) -> None:
         self._tables = tables
         self._settings = settings
         self._meaning = meaning
+        self._whole = whole
         self._outputs: list[tuple[str, frozenset[str]]] = []
 
     def feed(self, view: str, channel: str) -> None:
@@ -219,18 +235,24 @@ class Flow:
         )
 
     def stage(
-        self, name: str, make: Callable[[], Stage[Any]], sends: Iterable[str], window_ms: int
+        self,
+        name: str,
+        make: Callable[[], Stage[Any]],
+        sends: Iterable[str],
+        window_ms: int,
+        settle_ms: int | None = None,
     ) -> None:
         """Add a stage: micro-batches of its channel, through the keyed shell."""
         batches = self._batches(name, window_ms)
         shell = KeyedShell(
             make,
             buckets=self._settings.buckets,
-            meaning=self._meaning,
+            meaning=f"{self._meaning}-whole" if name in self._whole else self._meaning,
             cache_size=self._settings.cache_entries,
             journal_batches=self._settings.journal_batches,
-            settle_ms=self._settings.settle_ms,
+            settle_ms=settle_ms or self._settings.settle_ms,
             event_time=self._settings.clock == "replay",
+            whole=self._whole,
         )
         stream = (
             self._tables.to_data_stream(batches)

@@ -67,6 +67,8 @@ class RankedUser:
         seeds: (item, title) by event number, of the last events.
         taste: Worth of category codes.
         listed: The row as it is stored for readers.
+        features: Of the best candidates of that moment, to learn from, shape (n, features); their
+            keys are `snapshot`.
         seen_count: Keys in the seen chunks; `seen` holds them sorted once they are needed.
         known: The same as a filter for readers, see `operators.seen`.
         digest: Of the last written list.
@@ -86,6 +88,8 @@ class RankedUser:
     category: str = ""
     code: int = 0
     listed: StoredRow = field(default_factory=StoredRow)
+    snapshot: Keys = field(default_factory=lambda: np.empty(0, np.uint64))
+    features: Words = field(default_factory=lambda: np.empty((1, 0), np.float32))
     counts: dict[str, int] = field(default_factory=dict)
     recent: list[str] = field(default_factory=list)
     personalise: bool = True
@@ -118,6 +122,8 @@ class _Stored(Struct, array_like=True):
     category: str
     code: int
     listed: PackedRow
+    snapshot: bytes
+    features: bytes
     counts: dict[str, int]
     recent: list[str]
     personalise: bool
@@ -136,7 +142,7 @@ class _Stored(Struct, array_like=True):
 class UserCodec:
     """`RankedUser` as MessagePack; seen keys have a table of their own."""
 
-    version = 3
+    version = 4
     weight = 50
     _inner: StructCodec[_Stored] = StructCodec(_Stored)
 
@@ -145,7 +151,8 @@ class UserCodec:
             _Stored(
                 value.events, value.erased_seq, value.rows.tobytes(),
                 value.keys.tobytes(), value.ids.tolist(), value.seeds,
-                value.taste, value.category, value.code, pack_row(value.listed), value.counts,
+                value.taste, value.category, value.code, pack_row(value.listed),
+                value.snapshot.tobytes(), value.features.tobytes(), value.counts,
                 value.recent, value.personalise, value.blocked, value.settings_ms,
                 value.seen_count, value.generation, value.digest, value.clock_us,
                 bytes(value.known), value.interests, value.topics, value.segment,
@@ -159,6 +166,9 @@ class UserCodec:
         values["keys"] = np.frombuffer(stored.keys, "<u8")
         values["ids"] = np.array(stored.ids, object)
         values["listed"] = unpack_row(stored.listed)
+        values["snapshot"] = np.frombuffer(stored.snapshot, "<u8")
+        features = np.frombuffer(stored.features, "<f4")
+        values["features"] = features.reshape(max(1, len(values["snapshot"])), -1)
         values["known"] = bytearray(stored.known)
         return RankedUser(**values)
 

@@ -346,6 +346,7 @@ class ListRow(_Row, tag=23, frozen=True, gc=False):
         strategy: How it was composed; empty for the usual way.
         reasons: Index into `texts`, 255 where the source and the seed say all, a byte an item.
         propensities: Packed little-endian f4, a number an item; empty if all are 1.
+        model: Name of the weights; empty for that of the sink's settings.
     """
 
     tenant: str
@@ -364,6 +365,7 @@ class ListRow(_Row, tag=23, frozen=True, gc=False):
     reasons: bytes = b""
     texts: list[str] = []
     propensities: bytes = b""
+    model: str = ""
 
 
 class ProfileRow(_Row, tag=24, frozen=True, gc=False):
@@ -438,11 +440,26 @@ class Outcome(_Message, tag=30, frozen=True, gc=False):
     gradient: bytes = b""
 
 
+class Gradient(_Message, tag=31, frozen=True, gc=False):
+    """What one outcome says about the worth of each feature, by name."""
+
+    tenant: str
+    values: dict[str, float]
+
+
+class NewWeights(_Message, tag=32, frozen=True, gc=False):
+    """Weights of a tenant for every bucket of the ranking; `model` names them."""
+
+    tenant: str
+    model: str
+    values: dict[str, float]
+
+
 SOURCES = ("co_occurrence", "content", "trending", "fresh", "editorial")
 """Where a candidate can come from; the contract's names."""
 
 
 def order(message: Any) -> tuple[int, int, str]:
     """Sort key of a batch: shared lists and availability first, then by event time and id."""
-    shared = isinstance(message, PopularList | Availability | RowDue)
+    shared = isinstance(message, PopularList | Availability | RowDue | NewWeights)
     return (0 if shared else 1, message.time_ms, message.event_id)

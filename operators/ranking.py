@@ -10,7 +10,8 @@ Before an event is absorbed, the list that was being served is judged by it: an 
 without and .1665 against .1664 with learned weights, and a third of the state is saved.
 
 Interests (`interests`) group the rows; `composing` makes of the scored candidates one list a
-surface. Learned weights arrive as shared messages.
+surface. The weights in force are the newest that a tenant was told of, or those of the settings;
+what a first like says about them is in its outcome, see `learning`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from operators.accumulator import (
     RankedUser,
@@ -31,10 +33,13 @@ from operators.accumulator import (
 )
 from operators.features import FEATURES, Weights, outside_part
 from operators.figures import FRESH
+from operators.kernels import NOWHERE, place_of
+from operators.learning import LearningSettings, Voices, gradient_of
 from operators.messages import (
     Availability,
     Forget,
     ForgetRow,
+    NewWeights,
     Noted,
     Outcome,
     PopularList,
@@ -69,20 +74,21 @@ from operators.trending import ALL, shared_row, trending_row
 class RankingState:
     """Users; keys of their items in chunks; shared lists; keys of unavailable items; changed users.
 
-    `standing` holds the row `all` by tenant, as a reader finds it; `changed` (tenant, user) of the
-    users whose stored profile has to be renewed.
+    By tenant, `standing` holds the row `all` as a reader finds it, `weights` those in force;
+    `changed` holds (tenant, user) of the users whose stored profile has to be renewed.
     """
 
     user: Table[RankedUser]
     seen: Table[bytes]
     shared: Table[PopularList]
     standing: Table[SharedRow]
+    weights: Table[NewWeights]
     unavailable: Table[bytes]
     changed: Table[tuple[str, str]]
 
 
 OfUser = Pulled | Noted | Said | UserChanged | Forget
-Shared = PopularList | Availability | RowDue
+Shared = PopularList | Availability | RowDue | NewWeights
 
 
 @dataclass
@@ -121,18 +127,23 @@ class Ranking:
         "seen": BytesCodec(),
         "shared": StructCodec(PopularList),
         "standing": RowCodec(),
+        "weights": StructCodec(NewWeights),
         "unavailable": BytesCodec(),
         "changed": StructCodec(tuple[str, str]),
     }
-    state_type = RankingState
+    state_type: type[RankingState] = RankingState
     order = staticmethod(order)
 
     def __init__(
-        self, settings: RankingSettings, weights: Weights, variant: str = "default"
+        self,
+        settings: RankingSettings,
+        weights: Weights,
+        learning: LearningSettings,
+        variant: str = "default",
     ) -> None:
         self._settings = settings
-        self._weights = weights
-        self._values = weights.of(FEATURES)
+        self._voices = Voices(weights)
+        self._snapshot = learning.snapshot if learning.enabled else 0
         self._variant = variant
         self._shelves = Shelves()
 
@@ -154,6 +165,8 @@ class Ranking:
         for message in shared:
             if isinstance(message, Availability):
                 _note_availability(state, message)
+            elif isinstance(message, NewWeights):
+                state.weights.put(message.tenant, message)
             elif isinstance(message, PopularList):
                 state.shared.put(pair_key(message.tenant, message.name), message)
                 if message.name == ALL:
@@ -173,8 +186,9 @@ class Ranking:
             0, "", tenant, name, [], b""
         )
         reference = self._shelves.reference(state.shared, tenant)
-        outside = outside_part(self._values, self._settings.candidates_max)
-        return shared_row(shared, reference, self._values, outside, self._weights.model)
+        values, model = self._voices.of(state.weights, tenant)
+        outside = outside_part(values, self._settings.candidates_max)
+        return shared_row(shared, reference, values, outside, model)
 
     def _take(self, run: _Run, message: OfUser) -> None:
         key, seq = _address(message)
@@ -225,7 +239,19 @@ class Ranking:
             contained(np.array([message.item_key], np.uint64), seen_keys(run.state.seen, key, user))
         )
         outcome = outcome_of(message, user, served, self._variant, known=known)
+        if outcome.liked and outcome.first:
+            outcome = replace(outcome, gradient=self._gradient(run.state, user, message))
         run.outs.append(Out("outcomes", key, outcome))
+
+    def _gradient(self, state: RankingState, user: RankedUser, message: Pulled | Noted) -> bytes:
+        """What a like says about the weights, if the item was one of several in the snapshot."""
+        assert isinstance(message, Pulled)
+        own, known = np.uint64(key_of(message.counted.figures)), len(user.snapshot)
+        place = place_of(user.snapshot, known, own)
+        if place == NOWHERE or known < 2 or user.features.shape != (known, len(FEATURES)):
+            return b""
+        values, _ = self._voices.of(state.weights, tenant_of(message))
+        return gradient_of(user.features, values, place).astype("<f8").tobytes()
 
     def _served(self, run: _Run, user: RankedUser, tenant: str) -> Served:
         shared = run.standing.get(tenant) or run.state.standing.get(tenant) or SharedRow()
@@ -246,7 +272,10 @@ class Ranking:
         for key, message in run.changed.items():
             user = run.users[key]
             tenant, name = _whose(message)
-            ranked = score(self._candidates(state, key, user, message), self._values, settings)
+            values, model = self._voices.of(state.weights, tenant)
+            candidates = self._candidates(state, key, user, message)
+            ranked = score(candidates, values, settings, self._snapshot)
+            user.snapshot, user.features = ranked.snapshot, ranked.features
             shares = shares_of(user, message.time_ms, settings)
             lists = {surface: listed(ranked, strategy, shares, settings.list_max)
                      for surface, strategy in settings.strategies.items()}  # fmt: skip
@@ -255,7 +284,7 @@ class Ranking:
             digest = b"".join(digests) if user.personalise else b"off"
             if digest != user.digest:
                 user.digest, user.generation = digest, user.generation + 1
-                user.listed = _stored_row(user, next(iter(lists.values())), self._weights.model)
+                user.listed = _stored_row(user, next(iter(lists.values())), model)
                 for surface, one in lists.items():
                     whose, strategy = (tenant, name, surface), settings.strategies[surface]
                     run.outs.append(Out("rows", key, list_row(whose, user, one, strategy)))
@@ -297,6 +326,11 @@ class Ranking:
 def _address(message: OfUser) -> tuple[str, int]:
     who = message.counted.signal if isinstance(message, Pulled) else message
     return scoped(who.tenant, who.user), who.seq
+
+
+def tenant_of(message: OfUser) -> str:
+    """Whose population the user belongs to."""
+    return _whose(message)[0]
 
 
 def _whose(message: OfUser) -> tuple[str, str]:

@@ -49,7 +49,7 @@ def list_row(
     if not user.personalise:
         return ListRow(
             user.clock_us, tenant, name, [], b"", b"", b"", b"", [], user.generation,
-            NOT_PERSONAL, b"", surface, kind,
+            NOT_PERSONAL, b"", surface, kind, model=user.listed.model,
         )  # fmt: skip
     seeds, texts = _Index(), _Index()
     places = range(len(scored.ids))
@@ -64,6 +64,7 @@ def list_row(
         fallback_of(user, scored), bytes(user.known), surface, kind, reasons,
         [text for (text,) in texts.values],
         b"" if certain else np.array(scored.propensities, "<f4").tobytes(),
+        user.listed.model,
     )  # fmt: skip
 
 

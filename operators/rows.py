@@ -137,7 +137,8 @@ _Item = tuple[str, float, float, str, str | None, str, float]
 
 def _model(row: ListRow, settings: RowSettings) -> str:
     """Name of the weights, and of the strategy where it is not the usual one."""
-    return f"{settings.model}+{row.strategy}" if row.strategy else settings.model
+    model = row.model or settings.model
+    return f"{model}+{row.strategy}" if row.strategy else model
 
 
 def _listed(row: ListRow) -> Iterator[_Item]:

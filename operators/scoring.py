@@ -77,6 +77,7 @@ class Ranked:
         own: Number of the user's own rows; those behind are of shared lists.
         places: Of the candidates, best first.
         scores, item_scores: Of each, in this order.
+        features: Of the first of them, to learn from, shape (n, features).
     """
 
     candidates: Candidates
@@ -86,6 +87,12 @@ class Ranked:
     places: NDArray[np.int64]
     scores: Floats
     item_scores: Floats
+    features: Words
+
+    @property
+    def snapshot(self) -> Keys:
+        """Keys of those with features."""
+        return self.keys.take(self.places[: len(self.features)])
 
 
 @dataclass
@@ -127,13 +134,14 @@ class Scored:
         return blake2b(b"\x00".join((ids, scores, told.encode(), known)), digest_size=8).digest()
 
 
-def score(one: Candidates, values: Floats, settings: RankingSettings) -> Ranked:
+def score(one: Candidates, values: Floats, settings: RankingSettings, snapshot: int = 0) -> Ranked:
     """Score the candidates of a user.
 
     Args:
         one: The candidates.
         values: Weights by `features.FEATURES`.
         settings: Of the stage.
+        snapshot: Candidates whose features are all kept.
     """
     user, own = one.user, len(one.user.keys)
     rows, keys = one.shelf.rows, one.shelf.keys
@@ -145,10 +153,11 @@ def score(one: Candidates, values: Floats, settings: RankingSettings) -> Ranked:
     x = features_of(
         rows, chosen, own, np.array(list(user.taste), np.int64),
         np.array(list(user.taste.values()), np.float32), user.code, outside(settings),
-        one.reference.numbers, (one.time_ms - EPOCH_MS) / HOUR_MS, values != 0,
+        one.reference.numbers, (one.time_ms - EPOCH_MS) / HOUR_MS, (values != 0) | (snapshot > 0),
     )  # fmt: skip
     best, scores, parts = best_of(x, values, len(x))
-    return Ranked(one, rows, keys, own, chosen[best], scores, parts)
+    kept = x[best[:snapshot]].astype(np.float32)
+    return Ranked(one, rows, keys, own, chosen[best], scores, parts, kept)
 
 
 def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size: int) -> Scored:

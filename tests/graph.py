@@ -10,6 +10,7 @@ from operators.events import Event, Item
 from operators.features import Weights
 from operators.figures import Figures, FiguresSettings
 from operators.history import History, HistorySettings
+from operators.learning import LearningSettings
 from operators.listing import listed
 from operators.messages import Featured
 from operators.neighbours import Neighbours, NeighboursSettings
@@ -18,12 +19,14 @@ from operators.ranking import Ranking
 from operators.scoring import RankingSettings
 from operators.stage import DictTable, Out
 from operators.strengths import Strengths
+from operators.taught import Taught
 
 
 def stages(weights: Weights | None = None, **settings: Any) -> list[Any]:
-    """All stages in the order of the graph, with default settings unless said."""
+    """All stages in the order of the graph, default settings unless said; nothing is learned."""
     weights = weights or Weights()
     ranking = settings.get("ranking", RankingSettings())
+    learning = settings.get("learning", LearningSettings(enabled=False))
     return [
         Admission(
             settings.get("admission", AdmissionSettings()), settings.get("strengths", Strengths())
@@ -33,7 +36,7 @@ def stages(weights: Weights | None = None, **settings: Any) -> list[Any]:
         Popular(settings.get("popular", PopularSettings())),
         History(settings.get("history", HistorySettings())),
         Neighbours(settings.get("neighbours", NeighboursSettings())),
-        Ranking(ranking, weights),
+        (Taught if learning.enabled else Ranking)(ranking, weights, learning),
     ]
 
 

@@ -8,7 +8,7 @@ byte, and arrays of text are not accepted at all by the DataStream bridge of PyF
 import time
 from base64 import b64decode, b64encode
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from operators.stage import BROADCAST, COUNT, Out, Stage, StructCodec, bucket_of
 PIECE_MESSAGES_MAX = 20_000
 """Messages in one row: an erasure of a heavy user must not become one row of many megabytes."""
 
-SINKS = frozenset({"rows", "outcomes"})
+SINKS = frozenset({"rows", "outcomes", "strategy"})
 """Channels that leave the graph: no bucket awaits them."""
 
 OUTPUT_TYPE = Types.ROW_NAMED(
@@ -56,6 +56,7 @@ class KeyedShell(KeyedProcessFunction):
         journal_batches: Batches of a bucket after which its changed values are stored.
         settle_ms: How often the stage is asked for what it holds back.
         event_time: Whether that is by event time or by processing time.
+        whole: Stages that have all their state in bucket 0.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class KeyedShell(KeyedProcessFunction):
         journal_batches: int,
         settle_ms: int,
         event_time: bool,
+        whole: Collection[str] = (),
     ) -> None:
         self._make = make
         self._buckets = buckets
@@ -76,6 +78,7 @@ class KeyedShell(KeyedProcessFunction):
         self._journal_batches = journal_batches
         self._settle_ms = settle_ms
         self._event_time = event_time
+        self._whole = frozenset(whole)
 
     def open(self, runtime_context: RuntimeContext) -> None:
         stage = self._stage = self._make()
@@ -148,6 +151,8 @@ class KeyedShell(KeyedProcessFunction):
                 self._metrics.count(key, message)
             elif channel in SINKS:
                 groups[channel, bucket].append(message)
+            elif channel in self._whole:
+                groups[channel, 0].append(message)
             elif key == BROADCAST:
                 for target in range(self._buckets):
                     groups[channel, target].append(message)

@@ -60,7 +60,7 @@ class Workers:
                 for row in self.call(name, bucket, ",".join(pieces)):
                     if row[0] in NAMES:
                         inbox[row[0]][row[1]].append(row[2])
-                    else:
+                    elif row[0] == "rows":
                         rows.append(row[2])
         return rows
 

@@ -18,7 +18,8 @@ from operators.describing import featured
 from operators.events import Border
 from operators.features_wire import ItemFeatures, Named, Near, encode, on_wire
 from operators.flink.keyed import unpack
-from operators.messages import SOURCES, ListRow, SimilarRow
+from operators.learning import LearningSettings
+from operators.messages import SOURCES, ListRow, Outcome, SimilarRow
 from operators.rows import Row
 from tests.builders import event, listing
 from tests.graph import Graph
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.flink
 PROJECT = Path(__file__).parent.parent.parent
 START_MS = 1_500_000_000_000
 ROWS = msgspec.msgpack.Decoder(list[Row])
+OUTCOMES = msgspec.msgpack.Decoder(list[Outcome])
 
 
 def run(folder: Path, *overrides: str) -> list[Row]:
@@ -94,17 +96,31 @@ def lists(rows: list[Row]) -> dict[str, list[ListRow]]:
     return {user: sorted(mine, key=lambda row: row.generation) for user, mine in found.items()}
 
 
-def in_memory(events: list, items: list, features: list, window_ms: int) -> dict:
+LEARNING = LearningSettings(period_ms=2000, delay_ms=1000)
+LEARN = ("learning.period_ms=2000", "learning.delay_ms=1000")
+
+
+def outcomes_in(folder: Path) -> list[Outcome]:
+    lines = (folder / "outcomes").read_text().splitlines()
+    found = [one for line in lines for one in unpack(OUTCOMES, line)]
+    return sorted(found, key=lambda one: one.event_id)
+
+
+def in_memory(
+    events: list, items: list, features: list, window_ms: int
+) -> tuple[dict[str, list[ListRow]], list[Outcome]]:
     windows = defaultdict(list)
     for record in [*items, *events]:
         windows[record.event_time // window_ms].append(record)
     for record in features:
         message = featured(b"", encode(record), 0, 2**50, Border())
         windows[record.event_time // window_ms].append(message)
-    graph, rows = Graph(), []
+    graph, rows, outcomes = Graph(learning=LEARNING), [], []
     for _, window in sorted(windows.items()):
-        rows += [out.message for out in graph.run(window)["rows"]]
-    return lists(rows)
+        outs = graph.run(window)
+        rows += [out.message for out in outs["rows"]]
+        outcomes += [out.message for out in outs["outcomes"]]
+    return lists(rows), sorted(outcomes, key=lambda one: one.event_id)
 
 
 @pytest.fixture(scope="module")
@@ -113,22 +129,30 @@ def replayed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("replay")
     events, items = traffic()
     write(folder, events, items, b"{not json", features=contents())
-    return events, items, folder, run(folder, "clock=replay", "parallelism=1", "popular_ms=1000")
+    rows = run(folder, "clock=replay", "parallelism=1", "popular_ms=1000", *LEARN)
+    return events, items, folder, rows
 
 
 def test_a_replay_gives_the_lists_of_the_stages_in_memory(replayed):
-    events, items, _, rows = replayed
-    assert lists(rows) == in_memory(events, items, contents(), 1000)
+    """With the weights learned on the way, and the outcomes they are learned from."""
+    events, items, folder, rows = replayed
+    expected, outcomes = in_memory(events, items, contents(), 1000)
+    assert lists(rows) == expected
+    assert outcomes_in(folder) == outcomes
+    models = {row.model for mine in expected.values() for row in mine}
+    assert "itemcf-1" in models
+    assert len(models) > 2
     similar = [row for row in rows if isinstance(row, SimilarRow)]
     assert {source for row in similar for source in row.sources} == {0, SOURCES.index("content")}
 
 
 def test_a_replay_at_parallelism_two_gives_the_same_rows_byte_for_byte(replayed, tmp_path):
-    events, items, _, rows = replayed
+    events, items, folder, rows = replayed
     write(tmp_path, events, items, features=contents())
-    again = run(tmp_path, "clock=replay", "parallelism=2")
+    again = run(tmp_path, "clock=replay", "parallelism=2", *LEARN)
     encode = msgspec.msgpack.encode
     assert sorted(map(encode, again)) == sorted(map(encode, rows))
+    assert outcomes_in(tmp_path) == outcomes_in(folder)
 
 
 def test_a_bad_record_is_a_dead_letter_with_its_bytes_and_place(replayed):

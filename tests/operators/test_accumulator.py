@@ -7,16 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.features import Weights
+from operators.learning import LearningSettings
 from operators.ranking import Ranking
 from operators.scoring import RankingSettings
 from operators.seen import SeenFilter
 from operators.stage import DictTable
 from tests.driven import Ranked, figures, near, noted, plain, popular_list
 
+OFF = LearningSettings(enabled=False)
+
 
 def ranked(values: dict[str, float] | None = None, table=DictTable, **fields) -> Ranked:
     weights = Weights(values={"c0": 1.0} if values is None else values)
-    return Ranked(Ranking(RankingSettings(list_max=1000, **fields), weights), table)
+    return Ranked(Ranking(RankingSettings(list_max=1000, **fields), weights, OFF), table)
 
 
 def seed(stage: Ranked, item: str, user: str = "u") -> str | None:
@@ -232,7 +235,7 @@ def test_an_item_shown_counts_as_shown_in_vain_when_the_user_likes_another_one()
 def test_only_the_first_ten_of_a_list_were_shown():
     stage = ranked({"c0": 1.0})
     stage.touch("u", "x", *(near(f"i{n:02}", 1 - n / 100) for n in range(15)))
-    stage.stage = Ranking(RankingSettings(list_max=1000), Weights(values={"exposed": 1.0}))
+    stage.stage = Ranking(RankingSettings(list_max=1000), Weights(values={"exposed": 1.0}), OFF)
     stage.touch("u", "y")
     shown = {item for item, score in stage.scores("u").items() if score}
     assert shown == {f"i{n:02}" for n in range(10)}

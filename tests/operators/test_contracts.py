@@ -132,7 +132,7 @@ def test_a_message_about_nobody_is_no_error_and_may_come_twice(stage, message):
     first = one.apply(state, [message])
     one.apply(state, [message])
     one.settle(state)
-    assert {out.to for out in first} <= {*STAGES, "rows", "outcomes", "count"}
+    assert {out.to for out in first} <= {*STAGES, "rows", "outcomes", "strategy", "count"}
     assert set(data_of(state)) == set(one.codecs)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from operators.features import Weights
+from operators.learning import LearningSettings
 from operators.messages import Leader, RowDue, TrendingRow
 from operators.packing import EPOCH_MS, FIGURES
 from operators.popular import Popular, PopularSettings
@@ -40,7 +41,7 @@ def gone(item: str) -> Leader:
 def rows(outs: list[Out], values: dict[str, float] | None = None) -> dict[str, TrendingRow]:
     """What the ranking writes for these lists."""
     weights = Weights(values={"pop": 1.0} if values is None else values)
-    ranking = Driven(Ranking(RankingSettings(), weights))
+    ranking = Driven(Ranking(RankingSettings(), weights, LearningSettings()))
     return {row.segment: row for row in sent(ranking.send(*sent(outs, "ranking")), "rows")}
 
 

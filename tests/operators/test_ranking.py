@@ -3,6 +3,7 @@
 import pytest
 
 from operators.features import Weights
+from operators.learning import LearningSettings
 from operators.messages import ForgetRow, ListRow, ProfileRow, Pulled
 from operators.ranking import Ranking
 from operators.scoring import RankingSettings
@@ -25,7 +26,7 @@ from tests.driven import (
 
 
 def ranking(table=DictTable) -> Ranked:
-    return Ranked(Ranking(RankingSettings(), Weights()), table)
+    return Ranked(Ranking(RankingSettings(), Weights(), LearningSettings()), table)
 
 
 def test_a_row_goes_to_its_user_with_scores_sources_and_seeds():

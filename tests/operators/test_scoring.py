@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.features import FEATURES, ITEM_FEATURES, Weights, outside_part
+from operators.learning import LearningSettings
 from operators.messages import SOURCES, Availability
 from operators.packing import EPOCH_MS, HOUR_MS, NEVER_LOG2, item_key
 from operators.ranking import Ranking
@@ -18,7 +19,7 @@ NOW_MS = EPOCH_MS + 1000 * HOUR_MS
 
 
 def ranked(values: dict[str, float], **fields) -> Ranked:
-    return Ranked(Ranking(RankingSettings(**fields), Weights(values=values)))
+    return Ranked(Ranking(RankingSettings(**fields), Weights(values=values), LearningSettings()))
 
 
 FIGURES = {
