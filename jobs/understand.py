@@ -26,7 +26,8 @@ from pyflink.table import StatementSet, StreamTableEnvironment
 
 from jobs import reading
 from jobs import settings as configuration
-from jobs.recommend import RAW, sink_settings
+from jobs.border import RAW
+from jobs.recommend import sink_settings
 from jobs.settings import Recommend
 from jobs.understand_settings import Understand
 from jobs.wiring import (

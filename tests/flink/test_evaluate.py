@@ -12,6 +12,7 @@ from deploy.evaluation.judged import gather
 from deploy.evaluation.metrics import hits
 from deploy.evaluation.report import Report
 from operators.events import Border, parse_event, parse_item
+from operators.learning import LearningSettings
 from tests.graph import Graph
 
 pytestmark = pytest.mark.flink
@@ -39,7 +40,7 @@ def foreseen_in_memory(run):
     border = Border()
     items = [parse_item(line, FAR_MS, border) for line in (run / "items").read_bytes().split()]
     events = [parse_event(line, FAR_MS, border) for line in (run / "events").read_bytes().split()]
-    graph, outcomes = Graph(), []
+    graph, outcomes = Graph(learning=LearningSettings()), []
     for event in events:
         mine = [item for item in items if item.event_time == event.event_time]
         outs = graph.run([*mine, event]).get("outcomes", [])
