@@ -1,7 +1,7 @@
 """The vectors of a catalogue in chunks, and the search for the nearest: exact, by matrix products.
 
 Where the search runs was measured: milliseconds of one core at 384 dimensions, 20 neighbours, by
-`tests/bench/content_search.py`; Cassandra's as told by a node with nothing else to do.
+`tests/bench/content_search.py`; Cassandra's of a node beside other work.
 
 | | 10,000 items | 30,000 items |
 | --- | --- | --- |

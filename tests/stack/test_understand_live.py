@@ -19,6 +19,7 @@ from deploy.stack import Stack, schema, topics
 from operators.features_wire import (
     Complete,
     ItemFeatures,
+    ItemGone,
     parse_features,
     parse_signal,
     vector_of,
@@ -78,6 +79,15 @@ class Topics:
                                       "title": text, "description": "A film."})  # fmt: skip
         self.send("items", "blank", {"tenant": TENANT, "item_id": "blank", "event_time": now_ms,
                                      "title": "\u200b"})  # fmt: skip
+        self.send("items", "leaves", {"item_id": "leaves", "event_time": now_ms,
+                                      "title": "Leaves soon"})  # fmt: skip
+        self.flush()
+
+    def delete(self, item: str) -> None:
+        self._client.produce(self.names["items"], None, key=item)
+        self.flush()
+
+    def flush(self) -> None:
         assert self._client.flush(30) == 0
 
     def search(self, user: str, text: str) -> None:
@@ -85,7 +95,7 @@ class Topics:
             "kind": "interaction", "tenant": TENANT, "event_id": f"e-{user}", "user_id": user,
             "event_time": time.time_ns() // 1_000_000, "action": "search", "text": text,
         })  # fmt: skip
-        assert self._client.flush(30) == 0
+        self.flush()
 
     def seen(self, name: str) -> list[tuple[bytes | None, bytes | None]]:
         """All records so far."""
@@ -95,8 +105,9 @@ class Topics:
                 found.append((message.key(), message.value()))
         return found
 
-    def features(self) -> list:
-        return [parse_features(key, value) for key, value in self.seen("item_features")]
+    def features(self, tenant: str = TENANT) -> list:
+        found = [parse_features(key, value) for key, value in self.seen("item_features")]
+        return [one for one in found if getattr(one, "tenant", tenant) == tenant]
 
     def close(self) -> None:
         for consumer in self._consumers.values():
@@ -152,6 +163,7 @@ def test_items_and_texts_are_read_once_and_found_again(stack: Stack, ours: Topic
         assert features.fallback is None
         assert features.language == "en"
 
+    wait_for(lambda: ours.seen("dead_letters"), "the dead letter")
     (letter,) = ours.seen("dead_letters")
     assert json.loads(letter[1])["reason"].startswith("before inference")
     wait_for(lambda: len(nearest_in_cassandra(stack, found["space-0"].vector)) == 3, "Cassandra")
@@ -165,11 +177,15 @@ def test_items_and_texts_are_read_once_and_found_again(stack: Stack, ours: Topic
     best = max(found, key=lambda item: float(vector_of(found[item]) @ about))
     assert best.startswith("space")
 
+    ours.delete("leaves")
+    gone = ItemGone(item_id="leaves")
+    wait_for(lambda: gone in ours.features("default"), "the deletion")
+
     headwater("stop", JOB)
     ours.publish()
     headwater("submit", JOB, "--from-savepoint", "latest")
     wait_for(lambda: len(ours.seen("dead_letters")) == 2, "the catalogue once more")
-    wait_for(lambda: counted(stack).get("texts", 0) >= len(ITEMS), "its counters")
+    wait_for(lambda: counted(stack).get("texts", 0) > len(ITEMS), "its counters")
     counts = counted(stack)
     assert counts["cache_misses"] == 0
-    assert counts["cache_hits"] == len(ITEMS)
+    assert counts["cache_hits"] == len(ITEMS) + 1
