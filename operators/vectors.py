@@ -5,7 +5,7 @@ Where the search runs was measured: milliseconds of one core at 384 dimensions, 
 
 | | 10,000 items | 30,000 items |
 | --- | --- | --- |
-| exact, 64 items together / one alone | 0.17 / 1.45 | 0.41 / 3.97 |
+| exact, 64 items together / one alone | 0.15 / 0.70 | 0.37 / 2.80 |
 | usearch (HNSW, float16): insert + query | 0.18 + 0.15, recall .999 | 0.34 + 0.24, recall .998 |
 | Cassandra SAI: insert + query | 4 + 4, one request each | |
 
@@ -40,12 +40,14 @@ class VectorChunk:
         ids: Item of each row; empty where the row is free.
         encoded: What the encoder said, float16, shape (CHUNK_ROWS, d).
         mapped: The same through the map of version `mapped_version`, made when asked for.
+        free: Which rows are free, made when asked for.
     """
 
     ids: list[str]
     encoded: NDArray[np.float16]
     mapped: Vectors | None = field(default=None, compare=False)
     mapped_version: int = field(default=-1, compare=False)
+    free: NDArray[np.bool_] | None = field(default=None, compare=False)
 
     @classmethod
     def empty(cls, dimensions: int) -> "VectorChunk":
@@ -56,7 +58,7 @@ class VectorChunk:
         """Fill a row, or free it with an empty name."""
         self.ids[row] = item
         self.encoded[row] = encoded
-        self.mapped = None
+        self.mapped = self.free = None
 
     def in_space(self, space: SpaceMap) -> Vectors:
         """The rows in the space of a map."""
@@ -64,6 +66,12 @@ class VectorChunk:
             self.mapped = space.apply(self.encoded.astype(np.float32))
             self.mapped_version = space.version
         return self.mapped
+
+    def free_rows(self) -> NDArray[np.bool_]:
+        """Whether each row is free."""
+        if self.free is None:
+            self.free = np.array([not item for item in self.ids])
+        return self.free
 
 
 class VectorChunkCodec:
@@ -105,8 +113,7 @@ def nearest(
     """
     if not chunks:
         return [[] for _ in own]
-    ids = [item for chunk in chunks for item in chunk.ids]
-    free = np.array([not item for item in ids])
+    free = np.concatenate([chunk.free_rows() for chunk in chunks])
     matrices = [chunk.in_space(space) for chunk in chunks]
     found: list[list[Hit]] = []
     for start in range(0, len(own), QUERIES_AT_ONCE):
@@ -115,16 +122,18 @@ def nearest(
         cosines[:, free] = -2.0
         names = own[start : start + QUERIES_AT_ONCE]
         for row, name in zip(cosines, names, strict=True):
-            found.append(_best(row, ids, name, k, similarity_min))
+            found.append(_best(row, chunks, name, k, similarity_min))
     return found
 
 
 def _best(
-    cosines: Vectors, ids: Sequence[str], own: str, k: int, similarity_min: float
+    cosines: Vectors, chunks: Sequence[VectorChunk], own: str, k: int, similarity_min: float
 ) -> list[Hit]:
     """The best of one row; one more than k are looked at, as the item itself is among them."""
-    count = min(k + 1, len(ids))
-    best = np.argpartition(cosines, -count)[-count:]
-    hits = [(ids[at], round(float(cosines[at]), 4)) for at in best.tolist()]
+    count = min(k + 1, len(cosines))
+    best = np.argpartition(cosines, -count)[-count:].tolist()
+    hits = [
+        (chunks[at // CHUNK_ROWS].ids[at % CHUNK_ROWS], round(float(cosines[at]), 4)) for at in best
+    ]
     kept = [hit for hit in hits if hit[0] not in ("", own) and hit[1] >= similarity_min]
     return sorted(kept, key=lambda hit: (-hit[1], hit[0]))[:k]

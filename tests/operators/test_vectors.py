@@ -88,7 +88,7 @@ def test_chunks_sums_and_maps_come_back_as_they_were():
 def cone(count: int, seed: int) -> np.ndarray:
     """Vectors around one direction, of very different spread by axis: as encoders make them."""
     random = np.random.default_rng(seed)
-    spread = random.normal(size=(count, DIMENSIONS)) * np.geomspace(1.0, 0.03, DIMENSIONS)
+    spread = random.normal(size=(count, DIMENSIONS)) * np.geomspace(1.0, 0.3, DIMENSIONS)
     return unit((3.0 + spread).astype(np.float32))
 
 
@@ -104,8 +104,10 @@ def test_the_map_centres_and_flattens_half_way(seed):
     assert np.abs(centred.mean(axis=0)).max() < 1e-5
     before = np.linalg.eigvalsh(np.cov(centred.T))
     after = np.linalg.eigvalsh(np.cov((centred @ space.root).T))
-    # Half way: the spread of the eigenvalues is about the root of what it was, and no larger.
-    assert after[-1] / after[0] < 2.0 * np.sqrt(before[-1] / before[0])
+    # Half way: the largest eigenvalue over the others, the root of what it was (less what is
+    # shrunk). One axis, the cone's own, hardly varies: it is left out.
+    assert after[-1] / after[1] == pytest.approx(np.sqrt(before[-1] / before[1]), rel=0.25)
+    assert before[-1] / before[1] > 4.0
     assert np.allclose(np.linalg.norm(space.apply(rows), axis=1), 1.0, atol=1e-4)
 
 
