@@ -64,7 +64,7 @@ def dead_letters(source: str, topic: str, settings: Job) -> str:
 def written(stage: str, channel: str, function: str, sink: str) -> str:
     """SQL that writes what a stage sends to a channel, made records by a function, to a sink."""
     return (
-        f"INSERT INTO {sink} SELECT one.`key`, one.`value` FROM out_{stage}, "
-        f"LATERAL TABLE({function}(`payload`)) AS one(`key`, `value`) "
+        f"INSERT INTO {sink} SELECT r.`key`, r.`value` FROM out_{stage}, "
+        f"LATERAL TABLE({function}(`payload`)) AS r(`key`, `value`) "
         f"WHERE `channel` = '{channel}'"
     )

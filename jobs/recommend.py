@@ -122,9 +122,9 @@ def _parse_weights(tables: StreamTableEnvironment, settings: Recommend, flow: Fl
     parsed(tables, settings, flow, WEIGHTS, "ranking", "parse_weights(`value`)")
     buckets = ", ".join(map(str, range(settings.buckets)))
     tables.execute_sql(
-        f"CREATE TEMPORARY VIEW told_{WEIGHTS} AS SELECT `channel`, every.n AS `bucket`, "
-        f"`payload`, `ts` FROM accepted_{WEIGHTS} "
-        f"CROSS JOIN UNNEST(ARRAY[{buckets}]) AS every(n)"
+        f"CREATE TEMPORARY VIEW told_{WEIGHTS} AS SELECT `channel`, t.`target` AS `bucket`, "
+        f"`payload`, `ts` FROM (SELECT *, ARRAY[{buckets}] AS `targets` FROM accepted_{WEIGHTS}) "
+        "CROSS JOIN UNNEST(`targets`) AS t(`target`)"
     )
     flow.feed(f"told_{WEIGHTS}", "ranking")
 
