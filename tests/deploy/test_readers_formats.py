@@ -225,6 +225,26 @@ def test_amazon_metadata_gives_titles(tmp_path: Path):
     assert (item.title, item.creator, item.categories) == ("Pop filter", "N", ["Audio"])
 
 
+def test_amazon_reviews_of_2023_with_their_metadata(tmp_path: Path):
+    review = {
+        "rating": 4.0, "title": "Fine", "text": "Works.", "images": [], "asin": "variant",
+        "parent_asin": "parent", "user_id": "U", "timestamp": 1588687728923, "helpful_vote": 0,
+    }  # fmt: skip
+    product = {
+        "parent_asin": "parent", "title": "A mat", "store": "Matco", "main_category": "Home",
+        "categories": ["Home", "Mats"], "description": ["Soft.", "Red."], "price": None,
+    }  # fmt: skip
+    (tmp_path / "Home.jsonl").write_text(json.dumps(review) + "\n")
+    (tmp_path / "meta_Home.jsonl").write_text(json.dumps(product) + "\n")
+    source = open_source(tmp_path)
+    item, event = source.records()
+    assert source.name == "amazon"
+    assert (event.user_id, event.item_id, event.value) == ("U", "parent", 4.0)
+    assert (event.event_time, event.text) == (1588687728923, "Fine\nWorks.")
+    assert (item.title, item.creator, item.categories) == ("A mat", "Matco", ["Home", "Mats"])
+    assert item.description == "Soft. Red."
+
+
 def test_amazon_reviews_of_a_folder_are_merged_by_time(tmp_path: Path):
     amazon(tmp_path, {"unixReviewTime": 20}, name="a.json")
     amazon(tmp_path, {"unixReviewTime": 10}, name="b.json.gz")

@@ -1,4 +1,4 @@
-"""Amazon reviews (J. McAuley, UCSD; 2014 and 2018): JSON lines, with product metadata beside them.
+"""Amazon reviews (J. McAuley, UCSD; 2014, 2018, 2023): JSON lines, product metadata beside them.
 
 A review has stars and a text, its summary first. Names of reviewers are left out, also where one
 stands for the summary. Products without metadata have their `asin` for a title.
@@ -20,6 +20,7 @@ PREFIX: Final = "az"
 USUAL: Final[Action | None] = "review"
 
 _ENDS = (".json", ".jsonl")
+_KEYS, _KEYS_23 = {"reviewerID", "asin"}, {"user_id", "parent_asin", "rating", "timestamp"}
 
 
 class _Review(Struct, frozen=True):
@@ -38,6 +39,44 @@ class _Review(Struct, frozen=True):
         summary = "" if self.summary == self.name else self.summary
         text = "\n".join(part for part in (summary, self.text) if part)
         return {"text": text} if text else {}
+
+
+class _Review23(Struct, frozen=True):
+    """A line of a file of reviews of 2023; variants of a product share a `parent_asin`."""
+
+    reviewer: str = msgspec.field(name="user_id")
+    asin: str = msgspec.field(name="parent_asin")
+    stars: float = msgspec.field(name="rating")
+    time_ms: int = msgspec.field(name="timestamp")
+    text: str | None = None
+    summary: str | None = msgspec.field(name="title", default=None)
+
+    def extra(self) -> dict[str, Any]:
+        """Give the title and the text as one text, nothing if there is neither."""
+        text = "\n".join(part for part in (self.summary, self.text) if part)
+        return {"text": text} if text else {}
+
+
+class _Product23(Struct, frozen=True):
+    """A line of a file of metadata of 2023."""
+
+    asin: str = msgspec.field(name="parent_asin")
+    title: str | None = None
+    store: str | None = None
+    main_category: str | None = None
+    categories: list[str] = []
+    description: list[str] = []
+
+    def info(self) -> dict[str, Any]:
+        """Give the fields of the item."""
+        words = self.categories or [self.main_category or ""]
+        found = {
+            "title": self.title,
+            "creator": self.store,
+            "categories": [word for word in dict.fromkeys(words) if word],
+            "description": " ".join(self.description),
+        }
+        return {name: value for name, value in found.items() if value}
 
 
 class _Product(Struct, frozen=True):
@@ -83,21 +122,25 @@ def load(place: Path, loader: Loader) -> None:
         msg = f"{place} has no JSON lines with reviewerID and asin, plain or .gz"
         raise SourceError(msg)
     for file in _metadata(place):
-        for chunk in json_records(file, loader.report, msgspec.json.Decoder(_Product)):
-            for line, product in zip(chunk.lines, chunk.records, strict=True):
-                loader.add_item(product.asin, product.info(), file, line)
+        product: type[_Product | _Product23]
+        product = _Product23 if "parent_asin" in _keys(file) else _Product
+        for chunk in json_records(file, loader.report, msgspec.json.Decoder(product)):
+            for line, one in zip(chunk.lines, chunk.records, strict=True):
+                loader.add_item(one.asin, one.info(), file, line)
     for file in reviews:
-        for reviews_read in json_records(file, loader.report, msgspec.json.Decoder(_Review)):
-            _add(file, reviews_read.lines, reviews_read.records, loader)
+        kind: type[_Review | _Review23] = _Review23 if _keys(file) >= _KEYS_23 else _Review
+        for read in json_records(file, loader.report, msgspec.json.Decoder(kind)):
+            _add(file, read.lines, read.records, loader)
 
 
-def _add(file: Path, lines: list[int], reviews: list[_Review], loader: Loader) -> None:
+def _add(file: Path, lines: list[int], reviews: list[Any], loader: Loader) -> None:
+    new = bool(reviews) and isinstance(reviews[0], _Review23)
     loader.add(
         Batch(
             file=file,
             lines=lines,
-            times=[review.time_s for review in reviews],
-            time_unit="s",
+            times=[review.time_ms if new else review.time_s for review in reviews],
+            time_unit="ms" if new else "s",
             actions="review",
             users=[review.reviewer for review in reviews],
             items=[review.asin for review in reviews],
@@ -123,9 +166,15 @@ def _json_files(folder: Path) -> list[Path]:
 
 
 def _is_reviews(file: Path) -> bool:
+    keys = _keys(file)
+    return keys >= _KEYS or keys >= _KEYS_23
+
+
+def _keys(file: Path) -> set[str]:
+    """Names in the first record of a file, none if it holds no object."""
     first = next((line for line in head(file) if line.strip()), "")
     try:
         record = msgspec.json.decode(first)
     except (msgspec.DecodeError, UnicodeError):
-        return False
-    return isinstance(record, dict) and {"reviewerID", "asin"} <= record.keys()
+        return set()
+    return set(record) if isinstance(record, dict) else set()
