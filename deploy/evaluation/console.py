@@ -76,8 +76,11 @@ def history(
 ) -> int:  # fmt: skip
     """Print the list of a user at a time; the exit code."""
     at_ms, options = past.parse_time(at), work.Options(read=read, **wanted)
-    with show_on(Console(stderr=True)) as show:
-        shown = past.list_at(place, whose, at_ms, options, show, top)
+    errors = Console(stderr=True)
+    with show_on(errors) as show:
+        shown, notes = past.list_at(place, whose, at_ms, options, show, top)
+    for note in notes:
+        errors.print(note, markup=False, highlight=False, soft_wrap=True)
     console = tables.wide_console()
     if as_json:
         console.file.write(msgspec.json.format(msgspec.json.encode(shown)).decode() + "\n")

@@ -8,6 +8,7 @@ of then, and the time of a replay.
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,9 +49,16 @@ def parse_time(text: str) -> int:
     return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
+class Past(NamedTuple):
+    """A list, and what a replay of it could not take in."""
+
+    shown: ShownList
+    notes: list[str]
+
+
 def list_at(
     place: Path | None, whose: tuple[str, str], at_ms: int, options: Options, show: Show, top: int
-) -> ShownList:
+) -> Past:
     """The list of a user at a time.
 
     Args:
@@ -66,39 +74,40 @@ def list_at(
     """
     with work.folder_of(options.keep) as folder:
         if place is None:
-            settings, catalogue = _of_topics(folder, at_ms, options, show)
+            settings, catalogue, notes = _of_topics(folder, whose[0], at_ms, options, show)
         else:
-            settings, catalogue = _of_data(place, folder, at_ms, options, show)
+            settings, catalogue, notes = _of_data(place, folder, at_ms, options, show)
         rows: list[Row] = []
         show.begin("running the job", None)
         follow = runner.Follower(folder / "rows", list[Row], rows)
         runner.run(folder, work.arguments(options, "rows"), lambda: show(follow.read()))
         follow.read()
-    return shown(rows, whose, at_ms, catalogue, settings, top)
+    return Past(shown(rows, whose, at_ms, catalogue, settings, top), notes)
 
 
-def _of_data(
-    place: Path, folder: Path, at_ms: int, options: Options, show: Show
-) -> tuple[Recommend, Catalogue]:
+_Taken = tuple[Recommend, Catalogue, list[str]]
+"""Settings of the run, what was written, and what could not be."""
+
+
+def _of_data(place: Path, folder: Path, at_ms: int, options: Options, show: Show) -> _Taken:
     settings = work.settings_of(options)
     source, events = work.take(place, options, settings, show)
     before = np.flatnonzero(events.times_ms <= at_ms)
     if not len(before):
         raise EvaluationError(_nothing_before(str(place), int(events.times_ms[0])))
-    return settings, stream.write(source, events.take(before), folder, options.limit)
+    catalogue = stream.write(source, events.take(before), folder, options.limit)
+    return settings, catalogue, source.report.notes
 
 
-def _of_topics(
-    folder: Path, at_ms: int, options: Options, show: Show
-) -> tuple[Recommend, Catalogue]:
+def _of_topics(folder: Path, tenant: str, at_ms: int, options: Options, show: Show) -> _Taken:
     planned = plan(options.config, work.overrides_of(options), Recommend)
     settings = planned.settings
     assert isinstance(settings, Recommend)
     show.begin(f"reading {settings.kafka.events}", None)
-    found, catalogue = topics.fetch(settings.kafka, at_ms, folder, show)
+    found, catalogue = topics.fetch(settings.kafka, tenant, at_ms, folder, show)
     if not found.events:
         raise EvaluationError(_nothing_before(f"topic {settings.kafka.events}", None))
-    return settings, catalogue
+    return settings, catalogue, found.notes()
 
 
 def _nothing_before(what: str, first_ms: int | None) -> str:

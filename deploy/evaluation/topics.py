@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import Struct
@@ -25,19 +25,27 @@ class Fetched(Struct, kw_only=True):
         events: Written, with a time up to the asked one.
         refused: Records that keep no contract; the job refused them then, too.
         deleted: Deletions of items, which a file cannot hold: their items may be listed.
-        first_ms: Time of the first event.
     """
 
     events: int = 0
     refused: int = 0
     deleted: int = 0
-    first_ms: int | None = None
+
+    def notes(self) -> list[str]:
+        """What a person should know of it."""
+        said = {
+            "records that keep no contract, refused then as now": self.refused,
+            "deletions of items are not replayed, what they took away may be listed": self.deleted,
+        }
+        return [f"{count:,} {what}" for what, count in said.items() if count]
 
 
 def fetch(
-    kafka: Kafka, at_ms: int, folder: Path, on_record: Callable[[int], object]
+    kafka: Kafka, tenant: str, at_ms: int, folder: Path, on_record: Callable[[int], object]
 ) -> tuple[Fetched, Catalogue]:
     """Write FOLDER/events in order of time and FOLDER/items, up to and including a time.
+
+    Those of one tenant: nothing of another one's moves its lists.
 
     Raises:
         EvaluationError: Kafka does not answer or has no such topic.
@@ -50,20 +58,24 @@ def fetch(
         event = parse_event(raw, _ALWAYS_MS, border)
         if isinstance(event, Rejected):
             found.refused += 1
-        elif event.event_time <= at_ms:
+        elif event.event_time <= at_ms and event.tenant == tenant:
             events.append((event.event_time, event.event_id, encode(event)))
     events.sort()
-    found.events, found.first_ms = len(events), events[0][0] if events else None
+    found.events = len(events)
     (folder / "events").write_bytes(b"".join(line + b"\n" for _, _, line in events))
     with (folder / "items").open("wb") as file:
         for raw in _records(kafka, kafka.items):
             item = parse_item(raw, _ALWAYS_MS, border)
             if raw is None:
                 found.deleted += 1
-            elif isinstance(item, Item) and item.event_time <= at_ms:
+            elif _is_listed(item, tenant, at_ms):
                 catalogue.add(item)
                 file.write(encode(item) + b"\n")
     return found, catalogue
+
+
+def _is_listed(item: Item | Rejected, tenant: str, at_ms: int) -> TypeGuard[Item]:
+    return isinstance(item, Item) and item.tenant == tenant and item.event_time <= at_ms
 
 
 def _records(kafka: Kafka, topic: str) -> Iterator[bytes | None]:

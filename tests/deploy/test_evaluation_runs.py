@@ -131,7 +131,7 @@ def test_everything_in_the_space_is_a_setting_and_the_default_lies_inside():
 
 
 def at(clicks, user, at_ms):
-    return history.list_at(clicks, ("default", user), at_ms, Options(read=READ), Quiet(), 10)
+    return history.list_at(clicks, ("default", user), at_ms, Options(read=READ), Quiet(), 10).shown
 
 
 def test_a_past_list_knows_nothing_of_what_came_after(clicks, tmp_path):
