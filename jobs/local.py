@@ -33,6 +33,9 @@ from jobs.wiring import (
     time_column,
 )
 
+CHANNELS = ("rows", "outcomes", "strategy")
+"""What is captured: rows come from all stages, the others from the ranking."""
+
 
 class Capture(ScalarFunction):
     """In place of a sink: every payload becomes a line of a file.
@@ -89,7 +92,7 @@ def environment() -> StreamExecutionEnvironment:
     return StreamExecutionEnvironment.get_execution_environment(configuration)
 
 
-def main(folder: Path, config: Path | None, capture: str | None, overrides: list[str]) -> None:
+def main(folder: Path, config: Path | None, capture: list[str], overrides: list[str]) -> None:
     """Run the job to its end."""
     more = {FEATURES: ("item_features", "features"), SIGNALS: ("text_signals", "signals")}
     for setting, name in more.values():
@@ -106,18 +109,20 @@ def main(folder: Path, config: Path | None, capture: str | None, overrides: list
         f"CREATE TEMPORARY TABLE {DEAD_LETTERS} ({DEAD_LETTER_COLUMNS}) WITH "
         f"('connector'='filesystem', 'path'='{(folder / 'dead').as_uri()}', 'format'='json')"
     )
-    for name, function in (("rows", "write_rows"), ("outcomes", "keep_outcomes")):
-        path = folder / name if capture in {None, name} else Path(os.devnull)
-        writer = udf(
+    for name in CHANNELS:
+        path = folder / name if not capture or name in capture else Path(os.devnull)
+        keep = udf(
             Capture(str(path)), result_type=DataTypes.BOOLEAN(), func_type="pandas",
             deterministic=False,
         )  # fmt: skip
-        tables.create_temporary_function(function, writer)
+        function = "write_rows" if name == "rows" else f"keep_{name}"
+        tables.create_temporary_function(function, keep)
     statements = build(tables, settings)
-    statements.add_insert_sql(
-        "INSERT INTO written SELECT keep_outcomes(`payload`) FROM out_ranking "
-        "WHERE `channel` = 'outcomes'"
-    )
+    for name in CHANNELS[1:]:
+        statements.add_insert_sql(
+            f"INSERT INTO written SELECT keep_{name}(`payload`) FROM out_ranking "
+            f"WHERE `channel` = '{name}'"
+        )
     statements.execute().wait()
 
 
@@ -126,7 +131,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The job recommend between files")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--config", type=Path, help="settings file, table [recommend]")
-    parser.add_argument("--capture", choices=("rows", "outcomes"), help="default: both")
+    parser.add_argument(
+        "--capture", action="append", default=[], choices=CHANNELS, help="default: all"
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     return parser.parse_intermixed_args()
 

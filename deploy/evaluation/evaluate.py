@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from deploy.evaluation import report as reporting
 from deploy.evaluation.judged import Judged, gather
 from deploy.evaluation.protocols import Protocol, cuts_of
 from deploy.evaluation.ratings import RatingErrors, foresee_all
-from deploy.evaluation.report import Data, How, Report
+from deploy.evaluation.report import Data, How, Report, Weight
 from deploy.evaluation.runner import Cost
 from deploy.evaluation.sources import EvaluationError, open_for_evaluation
 from deploy.evaluation.stream import Catalogue, Events
@@ -23,7 +23,7 @@ from deploy.replay.options import Options as ReadOptions
 from deploy.replay.progress import Show
 from deploy.replay.readers import Source
 from jobs.settings import Recommend, effective, load
-from operators.messages import Outcome
+from operators.messages import NewWeights, Outcome
 from operators.ratings import RatingSettings
 
 SETTLE_NEVER_MS = 10**14
@@ -63,7 +63,12 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 class Ran(Struct, kw_only=True):
-    """A run of the job over a data set."""
+    """A run of the job over a data set.
+
+    Attributes:
+        dead_letters: Events that the job refused.
+        weights: By feature, those that were learned last; empty if none were.
+    """
 
     source: Source
     events: Events
@@ -72,6 +77,7 @@ class Ran(Struct, kw_only=True):
     settings: Recommend
     cost: Cost
     dead_letters: int
+    weights: Mapping[str, float]
 
 
 def evaluate(place: Path, options: Options, show: Show) -> Report:
@@ -93,6 +99,7 @@ def evaluate(place: Path, options: Options, show: Show) -> Report:
         ran.judged, data_of(place, ran), how_of(options, settings), ran.catalogue,
         cuts=cuts_of(ran.events.times_ms), given=given, ratings=_ratings(ran, options.seed),
         seconds_cpu=ran.cost.seconds_cpu,
+        weights=[Weight(feature=name, value=value) for name, value in ran.weights.items()],
     )  # fmt: skip
     made.seconds = time.monotonic() - began_s
     return made
@@ -146,12 +153,15 @@ def run(
         outcomes: list[Outcome] = []
         show.begin("running the job", len(events))
         follow = runner.Follower(folder / "outcomes", list[Outcome], outcomes)
-        cost = runner.run(folder, arguments(options, "outcomes"), lambda: show(follow.read()))
+        wanted = arguments(options, "outcomes", "strategy")
+        cost = runner.run(folder, wanted, lambda: show(follow.read()))
         follow.read()
+        weights: list[NewWeights] = []
+        runner.Follower(folder / "strategy", list[NewWeights], weights).read()
         dead = runner.lines_under(folder / "dead")
     return Ran(
         source=source, events=events, catalogue=catalogue, judged=gather(outcomes),
-        settings=settings, cost=cost, dead_letters=dead,
+        settings=settings, cost=cost, dead_letters=dead, weights=_last(weights),
     )  # fmt: skip
 
 
@@ -171,10 +181,11 @@ def ordered(events: Events, options: Options) -> Events:
     return stream.spread(events) if options.window_ms < stream.SPREAD_BELOW_MS else events
 
 
-def arguments(options: Options, channel: str) -> list[str]:
-    """Of the job's own process, which reads the settings file by itself; keeps one channel."""
+def arguments(options: Options, *channels: str) -> list[str]:
+    """Of the job's own process, which reads the settings file by itself; keeps these channels."""
     config = ["--config", str(options.config.absolute())] if options.config else []
-    return [*config, "--capture", channel, *overrides_of(options)]
+    capture = [word for name in channels for word in ("--capture", name)]
+    return [*config, *capture, *overrides_of(options)]
 
 
 @contextmanager
@@ -193,6 +204,10 @@ def folder_of(keep: Path | None) -> Iterator[Path]:
 
 def _not_of_the_future(read: ReadOptions) -> ReadOptions:
     return structs.replace(read, now_ms=time.time_ns() // 1_000_000)
+
+
+def _last(weights: Sequence[NewWeights]) -> Mapping[str, float]:
+    return max(weights, key=lambda one: one.time_ms).values if weights else {}
 
 
 def data_of(place: Path, ran: Ran) -> Data:

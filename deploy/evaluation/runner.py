@@ -24,7 +24,7 @@ from deploy.stack.processes import read_stat
 from operators.flink.keyed import unpack
 
 M = TypeVar("M")
-CAPTURED = ("rows", "outcomes")
+CAPTURED = ("rows", "outcomes", "strategy")
 """Channels that the program appends to files of these names."""
 POLL_S = 0.25
 ERROR_CHARACTERS = 3000

@@ -22,11 +22,11 @@ def run(folder: Path, arguments, on_poll=None) -> Cost:
             windows[record.event_time // settings.batch_ms].append(record)
     graph = Graph(
         settings.weights, strengths=settings.strengths, neighbours=settings.neighbours,
-        ranking=settings.ranking, history=settings.history,
+        ranking=settings.ranking, history=settings.history, learning=settings.learning,
     )  # fmt: skip
     for _, window in sorted(windows.items()):
         for channel, outs in graph.run(window).items():
-            if channel in {"rows", "outcomes"}:
+            if channel in {"rows", "outcomes", "strategy"}:
                 with (folder / channel).open("a") as file:
                     file.write(pack([out.message for out in outs]) + "\n")
     if on_poll:

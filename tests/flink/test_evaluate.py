@@ -68,4 +68,5 @@ def test_a_file_of_clicks_becomes_a_report(tmp_path):
     assert found.headline.rows == rows.sum() > 100
     assert found.headline.hr.value == pytest.approx(hits(expected.rank[rows], 10).mean())
     assert found.headline.hr.value > found.models[1].hr.value, "better than popularity"
+    assert {one.feature for one in found.weights} >= {"c0", "pop"}, "learned on the way"
     assert json.loads((report / "report.json").read_text())["seconds_cpu"] > 0
