@@ -231,6 +231,7 @@ def _coverage_by_k(judged: Judged, rows: Flags, items: int) -> list[dict[str, fl
 def _beside(judged: Judged, rows: Flags, given: Sequence[Peer]) -> list[Other]:
     """What the served lists are held against: shadows, popularity, peers."""
     found = [Other(name=f"{SHADOW} {name}", ranks=ranks) for name, ranks in judged.shadows.items()]
-    if (by_popularity := popular.ranks(judged, rows)) is not None:
-        found.append(Other(name=POPULARITY, ranks=by_popularity))
+    if all(peer.name != POPULARITY for peer in given):
+        by_popularity = popular.ranks(judged, rows)
+        found += [] if by_popularity is None else [Other(name=POPULARITY, ranks=by_popularity)]
     return [*found, *peers.others(given, judged)]

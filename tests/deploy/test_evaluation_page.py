@@ -167,6 +167,13 @@ def test_parts_of_the_report_agree_with_each_other(report):
     assert gap.low > 0, "a shadow that ranks three places lower is worse"
 
 
+def test_a_peer_called_popularity_takes_the_place_of_our_own():
+    rows = judged(outcome("u", "a"), outcome("u", "b", 1), outcome("u", "c"))
+    peer = peers.Peer(name="popularity", seconds_cpu=1.0, outcomes=[(rows.event_ids[1], 3)])
+    beside = reporting._beside(rows, rows.positives(), [peer])
+    assert [(one.name, one.seconds_cpu) for one in beside] == [("popularity", 1.0)]
+
+
 def test_a_peer_that_says_nothing_of_a_row_has_missed_it(tmp_path):
     rows = judged(outcome("u", "a", event_id="first"), outcome("u", "b", 1, event_id="second"))
     peer = peers.Peer(name="silent", seconds_cpu=0.0, outcomes=[("first", 1)])

@@ -3,6 +3,7 @@
 The runner is the stages in this process; `tests/flink/test_evaluate.py` has the job itself.
 """
 
+import json
 import random
 import tomllib
 
@@ -165,3 +166,36 @@ def test_times_are_iso_or_milliseconds(text, ms):
     assert history.parse_time(text) == ms
     with pytest.raises(EvaluationError, match="--at noon: a time like"):
         history.parse_time("noon")
+
+
+@pytest.fixture
+def mapping(tmp_path):
+    file = tmp_path / "mapping.toml"
+    file.write_text('action = "click"\n')
+    return str(file)
+
+
+def headwater(*arguments):
+    done = CliRunner().invoke(app, [*map(str, arguments)])
+    assert done.exit_code == 0, f"{done.output} {done.exception!r}"
+    return done
+
+
+def test_the_command_tune_writes_a_file_that_evaluate_takes(clicks, mapping, tmp_path):
+    out, report = tmp_path / "tuned.toml", tmp_path / "report"
+    told = headwater("tune", clicks, "--mapping", mapping, "--trials", 2, "--only",
+                     "neighbours.damping", "--out", out)  # fmt: skip
+    assert "2 trials on" in out.read_text()
+    assert "2/2: HR" in told.stderr
+    headwater("evaluate", clicks, "--mapping", mapping, "--protocol", "split", "--config", out,
+              "--report", report)  # fmt: skip
+    assert (report / "report.html").stat().st_size > 10_000
+
+
+def test_the_command_history_shows_a_list_with_titles(clicks, mapping):
+    shown = headwater("history", "u3", "--at", "2017-07-14T03:00", "--source", clicks,
+                      "--mapping", mapping, "--json")  # fmt: skip
+    found = json.loads(shown.stdout)
+    assert found["user_id"] == "u3"
+    assert found["as_of_ms"] <= 1_500_001_200_000
+    assert found["items"]
