@@ -62,7 +62,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             unlike all others, listen on every interface.
         flink_metrics_port: The JobManager's reporter (9249); TaskManager n has the nth port after.
         prometheus: Whether Prometheus watches the stack, if the machine has it and Flink reports.
-        prometheus_port: Its page (9090).
+        prometheus_port: Its page (9095); Debian starts a Prometheus of its own on 9090.
         taskmanagers: TaskManagers that ``up`` starts, one slot each.
         jobmanager_memory: Total memory of the JobManager process.
         taskmanager_memory: Total memory of one TaskManager process, Python included.
@@ -129,7 +129,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         controller = self.kafka_controller_port or kafka + 1
         storage = self.cassandra_storage_port or cassandra - 9042 + 7000
         rpc = self.flink_rpc_port or self.flink_rest_port - 8081 + 6123
-        page = self.prometheus_port or self.flink_rest_port - 8081 + 9090
+        page = self.prometheus_port or self.flink_rest_port - 8081 + 9095
         return [
             PortUse("kafka", "kafka_port", kafka),
             PortUse("kafka", "kafka_controller_port", controller),

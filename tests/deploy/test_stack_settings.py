@@ -28,7 +28,7 @@ def test_the_defaults_are_the_well_known_ports() -> None:
     assert settings.port("flink_rpc_port") == 6123
     assert settings.metrics_port("jobmanager") == 9249
     assert settings.metrics_port("taskmanager-2") == 9251
-    assert settings.port("prometheus_port") == 9090
+    assert settings.port("prometheus_port") == 9095
 
 
 def test_ports_that_are_not_set_follow_their_services_main_port() -> None:
@@ -37,7 +37,7 @@ def test_ports_that_are_not_set_follow_their_services_main_port() -> None:
     assert settings.port("cassandra_storage_port") == 17000
     assert settings.port("flink_rpc_port") == 16123
     assert settings.metrics_port("taskmanager-1") == 19250
-    assert settings.port("prometheus_port") == 19090
+    assert settings.port("prometheus_port") == 19095
 
 
 def test_without_metrics_no_metrics_port_is_used() -> None:
