@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from operators import expiry
 from operators.events import (
     NEGATIVE_ACTIONS,
     Erase,
@@ -21,7 +22,16 @@ from operators.events import (
     Written,
     subject_of,
 )
-from operators.messages import Forget, Noted, Said, Signal, UserChanged, Withdrawn
+from operators.expiry import Wheel
+from operators.messages import (
+    Expired,
+    Forget,
+    Noted,
+    Said,
+    Signal,
+    UserChanged,
+    Withdrawn,
+)
 from operators.packing import item_key
 from operators.stage import (
     COUNT,
@@ -48,20 +58,34 @@ class AdmissionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
             (found for at least this long, forgotten after at most twice as long).
         segment_by: User attribute, or else event context, that names the segment of the popular
             lists.
+        user_idle_ms: A user who does nothing for this long is forgotten; what others learned from
+            the user stays, as sums that name nobody.
+        session_idle_ms: The same for a session without consent.
+        items_max: Items kept a user. Who touches more is a robot: further items teach nothing.
     """
 
     duplicate_ms: int = 3_600_000
     segment_by: str = "country"
+    user_idle_ms: int = 400 * 86_400_000
+    session_idle_ms: int = 3_600_000
+    items_max: int = 20_000
 
 
 class User(Struct, array_like=True):
-    """What admission keeps of a user: a message counter, the number of items, settings."""
+    """What admission keeps of a user: a message counter, the number of items, settings.
+
+    Attributes:
+        due_ms: When the user is forgotten unless seen again.
+        brief: It is a session without consent.
+    """
 
     seq: int = 0
     items: int = 0
     erased_ms: int = -1
     segment: str = ""
     settings_ms: int = -1
+    due_ms: int = -1
+    brief: bool = False
 
 
 class Seen(Struct, array_like=True):
@@ -78,7 +102,10 @@ Span = tuple[int, int]
 
 @dataclass
 class AdmissionState:
-    """Users; strengths by user and item; items of a user in chunks; event ids of two spans."""
+    """Users; strengths by user and item; items of a user in chunks; event ids of two spans.
+
+    `due` and `wheel` say who is to be forgotten when, see `expiry`.
+    """
 
     user: Table[User]
     seen: Table[Seen]
@@ -86,6 +113,8 @@ class AdmissionState:
     ids_even: Table[bytes]
     ids_odd: Table[bytes]
     span: Table[Span]
+    due: Table[list[str]]
+    wheel: Table[Wheel]
 
 
 class Admission:
@@ -100,6 +129,8 @@ class Admission:
         "ids_even": BytesCodec(),
         "ids_odd": BytesCodec(),
         "span": StructCodec(Span),
+        "due": StructCodec(list[str]),
+        "wheel": StructCodec(Wheel),
     }
     state_type = AdmissionState
     settle = staticmethod(settle_nothing)
@@ -115,6 +146,7 @@ class Admission:
     def apply(self, state: AdmissionState, batch: Sequence[Event | Written]) -> list[Out]:
         outs: list[Out] = []
         for event in batch:
+            outs += _expire(state, event)
             subject = subject_of(event)
             if subject is None:
                 outs.append(Out(COUNT, "without_consent", 1))
@@ -128,8 +160,22 @@ class Admission:
             else:
                 user.seq += 1
                 outs += self._admit(state, user, subject, event)
+                self._keep_for_now(state, key, user, event)
                 state.user.put(key, user)
         return outs
+
+    def _keep_for_now(
+        self, state: AdmissionState, key: str, user: User, event: Event | Written
+    ) -> None:
+        """Note when the user is to be forgotten, if that is later than noted before."""
+        user.brief = user.brief or (isinstance(event, Interaction) and not event.consent)
+        idle_ms = self._settings.session_idle_ms if user.brief else self._settings.user_idle_ms
+        wheel = state.wheel.get("") or Wheel()
+        at_ms = expiry.due_ms(event.event_time, idle_ms, wheel.now_ms)
+        if at_ms > user.due_ms:
+            expiry.note(state.due, wheel, key, at_ms)
+            state.wheel.put("", wheel)
+            user.due_ms = at_ms
 
     def _admit(
         self, state: AdmissionState, user: User, subject: str, event: Event | Written
@@ -162,6 +208,8 @@ class Admission:
         owner = scoped(event.tenant, subject)
         seen = state.seen.get(pair_key(owner, event.item_id))
         first, old = seen is None, seen.strength if seen else 0
+        if seen is None and user.items >= self._settings.items_max:
+            return _heavy(user, subject, event, segment)
         if seen is None:
             seen = Seen(0, None, segment)
             _remember_item(state, user, owner, event.item_id)
@@ -219,6 +267,44 @@ def _mood(user: User, subject: str, event: Interaction) -> Out:
         {event.text or "neutral": weight}, [], "", b"",
     )  # fmt: skip
     return Out("ranking", scoped(event.tenant, subject), message)
+
+
+def _heavy(user: User, subject: str, event: Interaction, segment: str) -> list[Out]:
+    """The user's list goes on, but nothing is added to anything: it could not be taken back."""
+    item = event.item_id or ""
+    signal = Signal(
+        event.event_time, event.event_id, event.tenant, subject, user.seq, item, event.action,
+        0, 0, False, False, segment,
+    )  # fmt: skip
+    return [
+        Out("figures", scoped(event.tenant, item), signal), Out(COUNT, "heavy_users", 1)
+    ]  # fmt: skip
+
+
+def _expire(state: AdmissionState, event: Event | Written) -> list[Out]:
+    """Forget the next of those whose time has come; what they added to items stays."""
+    wheel = state.wheel.get("") or Wheel()
+    if not expiry.advance(wheel, event.event_time):
+        return []
+    outs: list[Out] = []
+    for key, at_ms in expiry.overdue(state.due, wheel):
+        user = state.user.get(key)
+        if user is None or user.due_ms != at_ms:
+            continue
+        for number in range(-(-user.items // TOUCHED_CHUNK)):
+            chunk = pair_key(key, str(number))
+            for item in state.touched.get(chunk) or []:
+                state.seen.delete(pair_key(key, item))
+            state.touched.delete(chunk)
+        state.user.delete(key)
+        tenant, _, name = key.partition("\x1f")
+        # Sorts before all events of that moment: the user may come back with this very one.
+        event_id = f"\x00{event.event_id}#{len(outs)}"
+        expired = Expired(event.event_time, event_id, tenant, name, user.seq)
+        outs += [Out("history", key, expired), Out("ranking", key, expired)]
+        outs.append(Out(COUNT, "expired_users", 1))
+    state.wheel.put("", wheel)
+    return outs
 
 
 def _noted(user: User, subject: str, event: Interaction, *, negative: bool) -> Out:

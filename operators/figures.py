@@ -8,16 +8,19 @@ ones are floats, a cache that an erasure corrects up to rounding.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct, field
 
+from operators import expiry
+from operators.expiry import Wheel
 from operators.messages import (
     Availability,
     Counted,
     Described,
+    ItemExpired,
     ItemRow,
     Leader,
     Listed,
@@ -38,6 +41,7 @@ from operators.packing import (
 )
 from operators.stage import (
     BROADCAST,
+    COUNT,
     Codec,
     Out,
     StructCodec,
@@ -62,14 +66,22 @@ class FiguresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         leaders: Items a bucket proposes for each shared list: more than the list holds, so that
             one that leaves has a successor.
         fresh_users: An item of the catalogue is fresh until so many users have touched it.
+        item_idle_ms: An item that nobody touches for this long, and that the catalogue does not
+            hold or has deleted, is forgotten with its pairs.
     """
 
     leaders: int = 40
     fresh_users: int = 5
+    item_idle_ms: int = 400 * 86_400_000
 
 
 class ItemFigures(Struct, array_like=True):
-    """What is known of one item. `likes_log2` follows `HALF_LIVES_MS`."""
+    """What is known of one item. `likes_log2` follows `HALF_LIVES_MS`.
+
+    Attributes:
+        due_ms: When the item is forgotten unless touched again.
+        deleted: The catalogue has deleted it.
+    """
 
     raw: int = 0
     likes: int = 0
@@ -81,14 +93,21 @@ class ItemFigures(Struct, array_like=True):
     available: bool = True
     listed_ms: int = -1
     segments: dict[str, float] = field(default_factory=dict)
+    due_ms: int = -1
+    deleted: bool = False
 
 
 @dataclass
 class FiguresState:
-    """Items; and for each tenant and shared list the best items of this bucket with their score."""
+    """Items; and for each tenant and shared list the best items of this bucket with their score.
+
+    `due` and `wheel` say which items are to be forgotten when, see `expiry`.
+    """
 
     item: Table[ItemFigures]
     leaders: Table[dict[str, float]]
+    due: Table[list[str]]
+    wheel: Table[Wheel]
 
 
 class Figures:
@@ -99,6 +118,8 @@ class Figures:
     codecs: Mapping[str, Codec[Any]] = {
         "item": StructCodec(ItemFigures),
         "leaders": StructCodec(dict[str, float]),
+        "due": StructCodec(list[str]),
+        "wheel": StructCodec(Wheel),
     }
     state_type = FiguresState
     settle = staticmethod(settle_nothing)
@@ -115,8 +136,15 @@ class Figures:
         outs: list[Out] = []
         touched: dict[str, Signal | Withdrawn | Listed] = {}
         for message in batch:
+            for name, expired in self._expire(state, message):
+                touched.pop(name, None)
+                outs += expired
             key = scoped(message.tenant, message.item)
-            figures = state.item.get(key) or ItemFigures()
+            known = state.item.get(key)
+            if known is None and isinstance(message, Withdrawn):
+                outs.append(Out(COUNT, "withdrawn_too_late", 1))
+                continue
+            figures = known or ItemFigures()
             if isinstance(message, Described | Meeting):
                 outs.append(_attached(figures, message))
                 continue
@@ -130,11 +158,44 @@ class Figures:
             else:
                 _leave_categories(state, figures, message)
                 outs += _list(figures, message)
+            self._keep_for_now(state, key, figures, message.time_ms)
             state.item.put(key, figures)
             touched[key] = message
         for key, message in touched.items():
             outs += self._lead(state, key, message)
         return outs
+
+    def _keep_for_now(
+        self, state: FiguresState, key: str, figures: ItemFigures, time_ms: int
+    ) -> None:
+        """Note when the item is to be forgotten, if that is later than noted before."""
+        wheel = state.wheel.get("") or Wheel()
+        at_ms = expiry.due_ms(time_ms, self._settings.item_idle_ms, wheel.now_ms)
+        if at_ms > figures.due_ms:
+            expiry.note(state.due, wheel, key, at_ms)
+            state.wheel.put("", wheel)
+            figures.due_ms = at_ms
+
+    def _expire(
+        self, state: FiguresState, message: Signal | Withdrawn | Listed | Described | Meeting
+    ) -> Iterator[tuple[str, list[Out]]]:
+        """Forget the next items whose time has come; key and answers of each."""
+        wheel = state.wheel.get("") or Wheel()
+        if not expiry.advance(wheel, message.time_ms):
+            return
+        due = expiry.overdue(state.due, wheel)
+        state.wheel.put("", wheel)
+        for number, (key, at_ms) in enumerate(due):
+            figures = state.item.get(key)
+            if figures is None or figures.due_ms != at_ms:
+                continue
+            if figures.listed_ms >= 0 and not figures.deleted:
+                self._keep_for_now(state, key, figures, wheel.now_ms)
+                state.item.put(key, figures)
+                continue
+            # Sorts before all messages of that moment: the item may come back with this very one.
+            event_id = f"\x00{message.event_id}#{number}"
+            yield key, _forgotten(state, key, figures, message.time_ms, event_id)
 
     def _lead(
         self, state: FiguresState, key: str, message: Signal | Withdrawn | Listed
@@ -175,6 +236,26 @@ def scores_of(leader: Leader) -> dict[str, float]:
     """The shared lists a leader stands in, and what it is ordered by in each."""
     scores = list_scores(leader) if leader.listed else {}
     return scores if leader.fresh is None else {**scores, FRESH: leader.fresh}
+
+
+def _forgotten(
+    state: FiguresState, key: str, figures: ItemFigures, time_ms: int, event_id: str
+) -> list[Out]:
+    """Take an item off the shared lists, and tell its neighbours."""
+    tenant, _, item = key.partition("\x1f")
+    stood = [name for name in (*list_scores(figures), FRESH) if _leave(state, tenant, item, name)]
+    state.item.delete(key)
+    outs = [
+        Out("neighbours", key, ItemExpired(time_ms, event_id, tenant, item)),
+        Out(COUNT, "expired_items", 1),
+    ]
+    if stood:
+        leader = Leader(
+            time_ms, event_id, tenant, item, figures.title or item, _pack(item, figures),
+            figures.categories, figures.likes_log2, figures.segments, False,
+        )  # fmt: skip
+        outs.append(Out("popular", tenant, leader))
+    return outs
 
 
 def list_scores(figures: ItemFigures | Leader) -> dict[str, float]:
@@ -256,11 +337,17 @@ def _leave_categories(state: FiguresState, figures: ItemFigures, record: Listed)
         _leave(state, record.tenant, record.item, f"category:{category}")
 
 
-def _leave(state: FiguresState, tenant: str, item: str, name: str) -> None:
+def _leave(state: FiguresState, tenant: str, item: str, name: str) -> bool:
+    """Take an item off a list; whether it stood there. A list of nothing is not kept."""
     table_key = pair_key(tenant, name)
     leaders = state.leaders.get(table_key) or {}
-    if leaders.pop(item, None) is not None:
+    if leaders.pop(item, None) is None:
+        return False
+    if leaders:
         state.leaders.put(table_key, leaders)
+    else:
+        state.leaders.delete(table_key)
+    return True
 
 
 def _list(figures: ItemFigures, record: Listed) -> list[Out]:
@@ -272,6 +359,7 @@ def _list(figures: ItemFigures, record: Listed) -> list[Out]:
         figures.first_ms = record.time_ms
     changed = available != figures.available
     figures.listed_ms, figures.available = record.time_ms, available
+    figures.deleted = record.deleted
     figures.title, figures.categories = record.title, record.categories
     row = ItemRow(
         1000 * record.time_ms, record.tenant, record.item, record.title, available, record.deleted

@@ -15,11 +15,14 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from operators.messages import Counted, Forget, Learn, PairSeen, Signal, SumTaken, order
+from operators.messages import Counted, Expired, Forget, Learn, PairSeen, Signal, SumTaken, order
 from operators.packing import ratio_of, raw_of
 from operators.stage import COUNT, Codec, Out, StructCodec, Table, pair_key, scoped, settle_nothing
 
 LOG_CHUNK = 64
+LOG_MAX = 50_000
+"""Interactions logged of one user. Who does more is a robot: the rest teaches nothing, since what
+is not logged could not be taken back."""
 
 
 class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +71,7 @@ class History:
     """See the module."""
 
     name = "history"
-    inputs = Counted | Forget
+    inputs = Counted | Forget | Expired
     codecs: Mapping[str, Codec[Any]] = {
         "user": StructCodec(UserHistory),
         "log": StructCodec(list[LogEntry]),
@@ -85,9 +88,12 @@ class History:
             for j in places
         ]
 
-    def apply(self, state: HistoryState, batch: Sequence[Counted | Forget]) -> list[Out]:
+    def apply(self, state: HistoryState, batch: Sequence[Counted | Forget | Expired]) -> list[Out]:
         outs: list[Out] = []
         for message in batch:
+            if isinstance(message, Expired):
+                _expire(state, message)
+                continue
             if isinstance(message, Forget):
                 outs += self._forget(state, message)
                 continue
@@ -95,6 +101,9 @@ class History:
             user = state.user.get(key) or UserHistory()
             if message.signal.seq <= user.erased_seq:
                 outs.append(Out(COUNT, "after_erasure", 1))
+                continue
+            if user.logged >= LOG_MAX:
+                outs += _without_pairs(message)
                 continue
             if not _changes_nothing(user, message.signal):
                 entry = (message.signal.item, message.signal.strength)
@@ -170,6 +179,24 @@ class History:
             strengths[item] = max(old, strength)
             sums[item] = sums.get(item, 0) + strengths[item] - old
             _remember(past, self._window, item, strengths[item], b"")
+
+
+def _without_pairs(counted: Counted) -> list[Out]:
+    """Ask for the neighbours of an item and teach them nothing."""
+    learn = Learn(counted.time_ms, counted.event_id, counted, 0, [])
+    to = scoped(counted.signal.tenant, counted.signal.item)
+    return [Out("neighbours", to, learn), Out(COUNT, "heavy_users", 1)]
+
+
+def _expire(state: HistoryState, message: Expired) -> None:
+    """Forget a user and the log; what was learned stays."""
+    key = scoped(message.tenant, message.user)
+    user = state.user.get(key)
+    if user is None:
+        return
+    for number in range(-(-user.logged // LOG_CHUNK)):
+        state.log.delete(pair_key(key, str(number)))
+    state.user.delete(key)
 
 
 def _changes_nothing(user: UserHistory, signal: Signal) -> bool:

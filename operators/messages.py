@@ -296,6 +296,21 @@ class Said(_Message, tag=44, frozen=True, gc=False):
     code: bytes
 
 
+class Expired(_Message, tag=50, frozen=True, gc=False):
+    """A user or session that has been idle for long: forget it, keep what it taught."""
+
+    tenant: str
+    user: str
+    seq: int
+
+
+class ItemExpired(_Message, tag=51, frozen=True, gc=False):
+    """An item that nobody has touched for long, and the catalogue does not hold."""
+
+    tenant: str
+    item: str
+
+
 class ItemRow(_Row, tag=20, frozen=True, gc=False):
     """What the catalogue says of an item, for `item_features`; `deleted` removes the row."""
 

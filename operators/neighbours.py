@@ -33,6 +33,7 @@ from operators.alike import ContentCodec, ItemContent, meet
 from operators.messages import (
     SOURCES,
     Described,
+    ItemExpired,
     Learn,
     Near,
     PairSeen,
@@ -54,6 +55,7 @@ from operators.pairs import (
     segment_of,
     split,
     take,
+    weakest_but_last,
 )
 from operators.stage import Codec, Out, StructCodec, Table, pair_key, scoped, tick
 from operators.strengths import STRENGTH_MAX
@@ -70,6 +72,9 @@ class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
         alike_max: Items kept that say the like of one.
         content_worth: What a cosine of 1 counts for where nobody has touched the item.
         content_until: kappa: likes of an item at which its content counts half.
+        pairs_max: Pairs kept an item, about: with more, each new one pushes out the weakest of its
+            segment. What an erasure takes from one that is gone stays below zero, and is the next
+            to go.
     """
 
     rows_max: int = 100
@@ -79,10 +84,11 @@ class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
     alike_max: int = 20
     content_worth: float = 0.06
     content_until: float = 2.0
+    pairs_max: int = 50_000
 
 
 Changed = tuple[str, str, int]
-Message = Learn | PairSeen | SumTaken | Described | Near
+Message = Learn | PairSeen | SumTaken | ItemExpired | Described | Near
 CO_OCCURRENCE, CONTENT = SOURCES.index("co_occurrence"), SOURCES.index("content")
 
 
@@ -130,6 +136,8 @@ class Neighbours:
                 state.changed.put(key, (message.tenant, message.item, message.time_ms))
             elif isinstance(message, Described | Near):
                 self._hear(state, message)
+            elif isinstance(message, ItemExpired):
+                _expire(state, message)
             else:
                 outs.append(self._answer(state, message))
         return outs
@@ -243,6 +251,10 @@ class Neighbours:
         if enters:
             head.ids.append(other)
         state.pair.put(place, segment)
+        if head.pairs > self._settings.pairs_max:
+            weakest = weakest_but_last(segment)
+            if weakest is not None:
+                _take(state, key, head, *weakest)
         if found == kernels.EMPTY:
             _take(state, key, head, other, (0, 0, 0))
         if head.pairs > PAIRS_A_SEGMENT * head.segments:
@@ -307,6 +319,18 @@ def _take(
         state.pair.put(place, segment)
     else:
         state.pair.delete(place)
+
+
+def _expire(state: NeighboursState, message: ItemExpired) -> None:
+    """Forget an item with its pairs; what others have of theirs with it stays theirs."""
+    key = scoped(message.tenant, message.item)
+    head = state.item.get(key)
+    if head is None:
+        return
+    for number in range(head.segments):
+        state.pair.delete(pair_key(key, str(number)))
+    state.item.delete(key)
+    state.changed.put(key, (message.tenant, message.item, message.time_ms))
 
 
 def _keep(state: NeighboursState, key: str, head: ItemNeighbours) -> None:

@@ -195,6 +195,16 @@ def take(
     return forward, backward, short
 
 
+def weakest_but_last(segment: Segment) -> tuple[str, tuple[int, int, int]] | None:
+    """The pair with the smallest sum among all but the one added last, and what takes it away."""
+    count = len(segment.ids) - 1
+    if count < 1:
+        return None
+    at = int(segment.sums[:count, :2].sum(axis=1).argmin())
+    forward, backward, short = (-int(number) for number in segment.sums[at])
+    return segment.ids[at], (forward, backward, short)
+
+
 def forget_row(head: ItemNeighbours, row: int) -> None:
     """Take a row off the cache."""
     kernels.leave_out(head.keys, head.sums, head.ratios, head.figures, len(head.ids), row)

@@ -31,12 +31,13 @@ from operators.accumulator import (
     remember,
     seen_keys,
 )
-from operators.features import FEATURES, Weights, outside_part
+from operators.features import FEATURES, Floats, Weights, outside_part
 from operators.figures import FRESH
 from operators.kernels import NOWHERE, place_of
 from operators.learning import LearningSettings, Voices, gradient_of
 from operators.messages import (
     Availability,
+    Expired,
     Forget,
     ForgetRow,
     NewWeights,
@@ -69,6 +70,9 @@ from operators.stage import (
 )
 from operators.trending import ALL, shared_row, trending_row
 
+NOTHING = Scored([], np.empty(0, np.uint64), np.empty(0), np.empty(0), [], [], [], [], [])
+"""In place of a list of a user who wants none of the user's own: no profile is read for it."""
+
 
 @dataclass
 class RankingState:
@@ -87,7 +91,7 @@ class RankingState:
     changed: Table[tuple[str, str]]
 
 
-OfUser = Pulled | Noted | Said | UserChanged | Forget
+OfUser = Pulled | Noted | Said | UserChanged | Forget | Expired
 Shared = PopularList | Availability | RowDue | NewWeights
 
 
@@ -115,6 +119,13 @@ class _Run:
         if user is None:
             user = self.users[key] = self.state.user.get(key) or RankedUser()
         return user
+
+    def forget(self, key: str) -> None:
+        """Keep nothing of a user."""
+        _delete_seen(self.state, key, self.users.pop(key))
+        self.state.user.delete(key)
+        self.changed.pop(key, None)
+        self.served.pop(key, None)
 
 
 class Ranking:
@@ -193,7 +204,11 @@ class Ranking:
     def _take(self, run: _Run, message: OfUser) -> None:
         key, seq = _address(message)
         user = run.user(key)
-        if seq <= user.erased_seq:
+        if isinstance(message, Expired):
+            run.forget(key)
+            row = ForgetRow(tick(user.clock_us, message.time_ms), message.tenant, message.user)
+            run.outs.append(Out("rows", key, row))
+        elif seq <= user.erased_seq:
             run.outs.append(Out(COUNT, "after_erasure", 1))
         elif isinstance(message, Forget):
             run.users[key] = user = _forget(run.state, key, user, message)
@@ -273,12 +288,11 @@ class Ranking:
             user = run.users[key]
             tenant, name = _whose(message)
             values, model = self._voices.of(state.weights, tenant)
-            candidates = self._candidates(state, key, user, message)
-            ranked = score(candidates, values, settings, self._snapshot)
-            user.snapshot, user.features = ranked.snapshot, ranked.features
-            shares = shares_of(user, message.time_ms, settings)
-            lists = {surface: listed(ranked, strategy, shares, settings.list_max)
-                     for surface, strategy in settings.strategies.items()}  # fmt: skip
+            lists = dict.fromkeys(settings.strategies, NOTHING)
+            if not user.personalise:
+                user.snapshot, user.features = user.snapshot[:0], user.features[:0]
+            else:
+                lists = self._composed(state, key, user, message, values)
             user.clock_us = tick(user.clock_us, message.time_ms)
             digests = [one.digest(bytes(user.known)) for one in lists.values()]
             digest = b"".join(digests) if user.personalise else b"off"
@@ -289,6 +303,23 @@ class Ranking:
                     whose, strategy = (tenant, name, surface), settings.strategies[surface]
                     run.outs.append(Out("rows", key, list_row(whose, user, one, strategy)))
             state.changed.put(key, (tenant, name))
+
+    def _composed(
+        self,
+        state: RankingState,
+        key: str,
+        user: RankedUser,
+        message: OfUser,
+        values: Floats,
+    ) -> dict[str, Scored]:
+        """The list of each surface; the best candidates stay with their features."""
+        settings = self._settings
+        candidates = self._candidates(state, key, user, message)
+        ranked = score(candidates, values, settings, self._snapshot)
+        user.snapshot, user.features = ranked.snapshot, ranked.features
+        shares = shares_of(user, message.time_ms, settings)
+        return {surface: listed(ranked, strategy, shares, settings.list_max)
+                for surface, strategy in settings.strategies.items()}  # fmt: skip
 
     def settle(self, state: RankingState) -> list[Out]:
         """Profiles of all users that did something since the last call."""
@@ -339,11 +370,15 @@ def _whose(message: OfUser) -> tuple[str, str]:
 
 
 def _forget(state: RankingState, key: str, user: RankedUser, message: Forget) -> RankedUser:
+    _delete_seen(state, key, user)
+    clock_us = tick(user.clock_us, message.time_ms)
+    return RankedUser(erased_seq=message.seq, clock_us=clock_us)
+
+
+def _delete_seen(state: RankingState, key: str, user: RankedUser) -> None:
     for number in range(user.seen_chunks):
         state.seen.delete(pair_key(key, str(number)))
     state.changed.delete(key)
-    clock_us = tick(user.clock_us, message.time_ms)
-    return RankedUser(erased_seq=message.seq, clock_us=clock_us)
 
 
 def _unavailable(state: RankingState, tenant: str) -> Keys:

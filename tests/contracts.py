@@ -87,12 +87,14 @@ def small_stages() -> dict[str, Any]:
     """Fresh stages by name, in the order of the graph, with bounds a short run reaches."""
     made = stages(
         WEIGHTS,
-        admission=AdmissionSettings(duplicate_ms=10_000),
-        figures=FiguresSettings(leaders=3),
+        admission=AdmissionSettings(
+            duplicate_ms=10_000, user_idle_ms=150_000, session_idle_ms=40_000, items_max=8
+        ),
+        figures=FiguresSettings(leaders=3, item_idle_ms=150_000),
         popular=PopularSettings(list_max=2),
         history=HistorySettings(pair_window=4),
         content=ContentSettings(near_max=3),
-        neighbours=NeighboursSettings(rows_max=3, similar_max=2, alike_max=3),
+        neighbours=NeighboursSettings(rows_max=3, similar_max=2, alike_max=3, pairs_max=5),
         ranking=RankingSettings(
             candidates_max=4,
             interest_rows=1,

@@ -20,7 +20,7 @@ DAY_MS = 24 * HOUR_MS
 
 
 def figures(**settings) -> Driven:
-    return Driven(Figures(FiguresSettings(**settings)))
+    return Driven(Figures(FiguresSettings(**{"item_idle_ms": 10**15, **settings})))
 
 
 def stored(stage: Driven, item: str) -> ItemFigures:
