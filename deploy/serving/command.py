@@ -16,7 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (show, similar, trending, profile, erase):
+    for command in (show, similar, trending, profile, erase, export):
         app.command()(command)
 
 
@@ -92,8 +92,24 @@ def erase(
     tenant: Tenant = "default",
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Until no row is left.")] = False,
+    json: Json = False,
 ) -> None:
-    """Forget a user: rows, counters and what others learned from the user's events."""
+    """Forget a user: rows, counters, what others learned from the user's events, dead letters."""
     from deploy.serving import console
 
-    raise typer.Exit(console.erase(config, tenant, user, wait=wait))
+    raise typer.Exit(console.erase(config, tenant, user, wait=wait, as_json=json))
+
+
+def export(
+    user: Annotated[str, typer.Argument(help="User id, or session id.")],
+    config: Config = None,
+    tenant: Tenant = "default",
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="File of the JSON; default: standard output.")
+    ] = None,
+) -> None:
+    """Write all that is held on a user as JSON: lists, profile, records in Kafka."""
+    from deploy.serving import console
+
+    raise typer.Exit(console.export(config, tenant, user, out))

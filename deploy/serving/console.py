@@ -1,7 +1,8 @@
 """The reading commands: rows in, tables or JSON out."""
 
+import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from deploy.connections import plan
-from deploy.serving import erasure, tables, view
+from deploy.replay.progress import show_on
+from deploy.serving import erasure, held, tables, view
 from deploy.serving.store import Store, opened
 from deploy.serving.view import ShownList
 from operators.trending import ALL
@@ -150,22 +152,104 @@ def profile(config: Path | None, tenant: str, user: str, *, as_json: bool) -> in
     return 0
 
 
-def erase(config: Path | None, tenant: str, user: str, *, wait: bool) -> int:
-    """Ask for the erasure of a user; with `wait`, until no row is left."""
-    planned, console = plan(config), Console()
+class Erased(Struct, frozen=True, kw_only=True):
+    """What an erasure removed, and what stays for how long.
+
+    Attributes:
+        up_to_ms: Events of the user up to then are forgotten; later ones are those of a new user.
+        rows: Rows in Cassandra by table, before.
+        gone_s: Seconds until no row was left; None where nobody waited.
+        dead_letters: Letters taken out of their topic.
+        stays: What cannot be removed, in words.
+    """
+
+    tenant: str
+    user_id: str
+    event_id: str
+    up_to_ms: int
+    rows: Mapping[str, int]
+    gone_s: float | None
+    dead_letters: int
+    stays: Sequence[str]
+
+
+STAYS = (
+    "records in headwater.events, headwater.text-signals and headwater.outcomes until their "
+    "retention is over; whoever reads them again reads the erasure too",
+    "the time of the erasure, so that late events do not bring the user back",
+    "logs, checkpoints and savepoints of before, until they are deleted",
+)
+
+
+def erase(config: Path | None, tenant: str, user: str, *, wait: bool, as_json: bool = False) -> int:
+    """Ask for the erasure of a user; with `wait`, until no row is left. Says what was removed."""
+    planned, console = plan(config), Console(stderr=as_json)
     with opened(planned.cassandra) as store:
-        if not store.knows(tenant, user):
+        rows = store.rows_of(tenant, user)
+        if not any(rows.values()):
             console.print(f"Nothing is stored of {user}; the request is sent nevertheless.")
         client = erasure.connect(planned.kafka)
         event = erasure.ask(client, planned.kafka.events, tenant, user, now_ms())
         console.print(
             f"Sent {event.event_id}: forget {user} up to {tables.instant(event.event_time)}."
         )
+        took_s = None
         if wait:
             with console.status("waiting for the rows to go"):
                 took_s = erasure.until_gone(lambda: store.knows(tenant, user), user)
             console.print(f"No row of {user} is left ({took_s:.1f} s).")
+    removed = held.rewrite_dead_letters(planned.kafka, user)
+    console.print(f"Dead letters that named {user}: {removed.letters} removed.")
+    told = Erased(
+        tenant=tenant, user_id=user, event_id=event.event_id, up_to_ms=event.event_time,
+        rows=rows, gone_s=took_s, dead_letters=removed.letters, stays=STAYS,
+    )  # fmt: skip
+    if as_json:
+        _print(told, tables.user_list, as_json=True)
+    else:
+        console.print("What stays:")
+        for text in STAYS:
+            console.print(f"- {text}", soft_wrap=True)
     return 0
+
+
+class Export(Struct, frozen=True, kw_only=True):
+    """All that is held on a user.
+
+    Attributes:
+        lists: Rows of `recommendations`, by surface.
+        profile: The row of `profiles`: what the state of the job knows, in plain words.
+        records: Records in Kafka that are about the user, or, of dead letters, name the user.
+    """
+
+    tenant: str
+    user_id: str
+    exported_at_ms: int
+    lists: Mapping[str, Any]
+    profile: Any
+    records: Sequence[held.Held]
+
+
+def export(config: Path | None, tenant: str, user: str, out: Path | None) -> int:
+    """Write all that is held on a user as JSON; exit code 1 if it is nothing."""
+    planned, console = plan(config), Console(stderr=True)
+    with opened(planned.cassandra) as store:
+        lists = {one: store.user_list(tenant, user, one) for one in store.surfaces(tenant, user)}
+        profile = store.profile(tenant, user)
+    with show_on(console) as show:
+        show.begin("reading the topics", None)
+        records = list(held.records_of(planned.kafka, tenant, user, show))
+    found = Export(
+        tenant=tenant, user_id=user, exported_at_ms=now_ms(), profile=profile, records=records,
+        lists={name: one.stored for name, one in lists.items() if one is not None},
+    )  # fmt: skip
+    text = msgspec.json.format(msgspec.json.encode(found)).decode() + "\n"
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, "utf-8")
+        console.print(f"{len(lists)} lists, {len(records)} records: {out}")
+    return 0 if lists or profile or records else 1
 
 
 def _print(shown: Any, render: Callable[[Any], RenderableType], *, as_json: bool) -> None:

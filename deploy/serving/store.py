@@ -149,6 +149,17 @@ class Store:
         """Whether any row of a user is there."""
         return bool(self._one("surfaces", tenant, user) or self._one("profile", tenant, user))
 
+    def surfaces(self, tenant: str, user: str) -> list[str]:
+        """Surfaces that a user has a list for."""
+        found = self._session.execute(self._prepared["surfaces"], (tenant, user))
+        return sorted(row.surface for row in found)
+
+    def rows_of(self, tenant: str, user: str) -> dict[str, int]:
+        """How many rows of a user there are, by table."""
+        profile = self._one("profile", tenant, user)
+        lists = len(self.surfaces(tenant, user))
+        return {"recommendations": lists, "profiles": int(profile is not None)}
+
     def _one(self, statement: str, *values: str) -> Any:
         return self._session.execute(self._prepared[statement], values).one()
 

@@ -64,6 +64,7 @@ def _acls(name: str, role: Role) -> list[Any]:
     wanted = [
         *((ResourceType.TOPIC, topic, literal, AclOperation.READ) for topic in role.read),
         *((ResourceType.TOPIC, topic, literal, AclOperation.WRITE) for topic in role.write),
+        *((ResourceType.TOPIC, topic, literal, AclOperation.DELETE) for topic in role.rewrite),
         *((ResourceType.GROUP, group, prefixed, AclOperation.READ) for group in role.groups),
         *((ResourceType.GROUP, group, prefixed, AclOperation.DELETE) for group in role.groups),
     ]

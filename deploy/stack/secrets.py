@@ -31,6 +31,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Attributes:
         read: Topics.
         write: Topics.
+        rewrite: Topics of which records may be deleted.
         groups: Consumer groups, by the beginning of their names.
         modify: Tables.
         select: Tables.
@@ -38,6 +39,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     read: list[str] = []
     write: list[str] = []
+    rewrite: list[str] = []
     groups: list[str] = []
     modify: list[str] = []
     select: list[str] = []

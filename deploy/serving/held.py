@@ -1,0 +1,203 @@
+"""What the topics hold on a user, and how much of it can be taken out of them.
+
+Kafka cannot remove a single record from the middle of a topic. What this leaves:
+
+- Compacted topics hold items, features and weights: nothing of a user.
+- Dead letters hold records as they came. They are rewritten: what mentions the user is left out,
+  the rest is sent once more, then everything before it is deleted. A crash in between leaves a
+  letter twice and never loses one.
+- Events, signals of texts and outcomes stay until their retention is over. An `erase` event stands
+  behind them, so that whoever reads the topic again forgets the user again.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from deploy.errors import HeadwaterError
+from jobs.access import python_client
+from jobs.settings import Kafka
+
+TIMEOUT_S = 20.0
+DEAD_LETTERS, TEXT_SIGNALS, OUTCOMES = (
+    "headwater.dead-letters", "headwater.text-signals", "headwater.outcomes",
+)  # fmt: skip
+
+
+class HeldError(HeadwaterError):
+    """Kafka does not hand out or delete what it holds."""
+
+
+class Held(Struct, frozen=True, kw_only=True):
+    """One record that is about a user, decoded; `key` as text."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: Any
+
+
+class Removed(Struct, frozen=True, kw_only=True):
+    """Dead letters that were taken out, and how many stay."""
+
+    letters: int
+    kept: int
+
+
+def topics_of(kafka: Kafka) -> list[str]:
+    """Topics that may hold something of a user."""
+    return [kafka.events, TEXT_SIGNALS, OUTCOMES, kafka.dead_letters]
+
+
+def is_about(value: Any, tenant: str, user: str) -> bool:
+    """Whether a record of the contract is about a user."""
+    return (
+        isinstance(value, dict)
+        and user in (value.get("user_id"), value.get("session_id"))
+        and value.get("tenant", "default") == tenant
+    )
+
+
+def mentions(letter: Any, user: str) -> bool:
+    """Whether a dead letter, its raw record or its reason, names a user."""
+    if not isinstance(letter, dict):
+        return False
+    raw = base64.b64decode(letter.get("raw") or b"")
+    spelled = {user.encode(), json.dumps(user)[1:-1].encode()}
+    return any(text in raw for text in spelled) or user in str(letter.get("reason", ""))
+
+
+def records_of(
+    kafka: Kafka, tenant: str, user: str, show: Callable[[int], object] = lambda _: None
+) -> Iterator[Held]:
+    """Every record that is about a user, topic by topic, up to the ends of now.
+
+    Args:
+        kafka: Where.
+        tenant: Whose.
+        user: Who.
+        show: Hears of records read.
+
+    Raises:
+        HeldError: Kafka does not answer.
+    """
+    topics = topics_of(kafka)
+    for message in _messages(kafka, topics, show):
+        try:
+            value = json.loads(message.value() or b"null")
+        except ValueError:
+            continue
+        letters = message.topic() == kafka.dead_letters
+        if mentions(value, user) if letters else is_about(value, tenant, user):
+            yield Held(
+                topic=message.topic(), partition=message.partition(), offset=message.offset(),
+                key=(message.key() or b"").decode("utf-8", "replace"), value=value,
+            )  # fmt: skip
+
+
+def _messages(kafka: Kafka, topics: Sequence[str], show: Callable[[int], object]) -> Iterator[Any]:
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    consumer = Consumer(
+        {
+            **python_client(kafka), "group.id": f"{kafka.group}-held", "log_level": 0,
+            "enable.auto.commit": False, "enable.partition.eof": False,
+        }
+    )  # fmt: skip
+    try:
+        present = consumer.list_topics(timeout=TIMEOUT_S).topics
+        places: list[Any] = []
+        ends: dict[tuple[Any, Any], int] = {}
+        for topic in topics:
+            for number in present[topic].partitions if topic in present else ():
+                place = TopicPartition(topic, number, 0)
+                low, high = consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)
+                if low < high:
+                    places.append(TopicPartition(topic, number, low))
+                    ends[topic, number] = high
+        consumer.assign(places)
+        done = 0
+        while ends:
+            message: Any = consumer.poll(TIMEOUT_S)
+            if message is None or message.error() is not None:
+                why = message.error().str() if message else f"nothing for {TIMEOUT_S:.0f} s"
+                msg = f"Kafka at {kafka.bootstrap} does not hand out its records: {why}"
+                raise HeldError(msg)
+            where = (message.topic(), message.partition())
+            if where in ends:
+                done += 1
+                show(done)
+                yield message
+                if message.offset() >= ends[where] - 1:
+                    del ends[where]
+    except KafkaException as error:
+        msg = f"Kafka at {kafka.bootstrap} does not tell what it holds: {error.args[0].str()}"
+        raise HeldError(msg) from error
+    finally:
+        consumer.close()
+
+
+def rewrite_dead_letters(kafka: Kafka, user: str) -> Removed:
+    """Take the letters that mention a user out of the topic; does nothing if there are none.
+
+    Raises:
+        HeldError: Kafka refuses.
+    """
+    from confluent_kafka import Producer
+
+    messages = list(_messages(kafka, [kafka.dead_letters], lambda _: None))
+    kept = [one for one in messages if not mentions(_decoded(one.value()), user)]
+    if len(kept) == len(messages):
+        return Removed(letters=0, kept=len(kept))
+    failures: list[str] = []
+
+    def delivered(error: object, _: object) -> None:
+        if error is not None:
+            failures.append(str(error))
+
+    sender = Producer(
+        {**python_client(kafka), "log_level": 0, "message.max.bytes": 16_000_000,
+         "message.timeout.ms": round(1000 * TIMEOUT_S)}
+    )  # fmt: skip
+    for one in kept:
+        sender.produce(
+            kafka.dead_letters, one.value(), key=one.key(), partition=one.partition(),
+            on_delivery=delivered,
+        )  # fmt: skip
+    if sender.flush(2 * TIMEOUT_S) or failures:
+        msg = f"the dead letters could not be rewritten: {failures or 'no answer'}; none is gone"
+        raise HeldError(msg)
+    _delete_before(kafka, messages)
+    return Removed(letters=len(messages) - len(kept), kept=len(kept))
+
+
+def _decoded(raw: bytes | None) -> Any:
+    try:
+        return json.loads(raw or b"null")
+    except ValueError:
+        return None
+
+
+def _delete_before(kafka: Kafka, messages: Sequence[Any]) -> None:
+    """Delete everything up to the last of these, in each partition."""
+    from confluent_kafka import KafkaException, TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    ends: dict[int, int] = {}
+    for one in messages:
+        ends[one.partition()] = max(ends.get(one.partition(), 0), one.offset() + 1)
+    places = [TopicPartition(kafka.dead_letters, number, end) for number, end in ends.items()]
+    admin = AdminClient({**python_client(kafka), "log_level": 0})
+    try:
+        for future in admin.delete_records(places).values():
+            future.result(TIMEOUT_S)
+    except KafkaException as error:
+        msg = (
+            f"the dead letters were written anew, but the old ones could not be deleted: "
+            f"{error.args[0].str()}; call erase again"
+        )
+        raise HeldError(msg) from error
