@@ -16,7 +16,14 @@ from pyflink.common import Row, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
 from operators.flink.metrics import StageMetrics
-from operators.flink.state import FlinkTable, Journal, open_journal, open_table, state_name
+from operators.flink.state import (
+    FlinkTable,
+    Journal,
+    open_due,
+    open_journal,
+    open_table,
+    state_name,
+)
 from operators.stage import BROADCAST, COUNT, Out, Stage, StructCodec, bucket_of, settle_nothing
 
 PIECE_MESSAGES_MAX = 20_000
@@ -97,16 +104,38 @@ class KeyedShell(KeyedProcessFunction):
         self._state = stage.state_type(**self._tables)
         journal = state_name(stage.name, "journal", StructCodec(str), self._meaning)
         self._journal = open_journal(runtime_context, journal, self._journal_batches)
+        due = state_name(stage.name, "due", StructCodec(str), self._meaning)
+        self._due = open_due(runtime_context, f"settle-{due}")
         self._settles = stage.settle is not settle_nothing
         self._metrics = StageMetrics(runtime_context, stage.name)
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
-        yield from self._step(value[0], value[1])
+        bucket = value[0]
+        if self._settles and self._event_time:
+            yield from self._settle_first(bucket, ctx.timestamp())
+        yield from self._step(bucket, value[1])
         if self._settles:
-            self._set_timer(ctx)
+            self._set_timer(bucket, ctx)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
-        yield from self._step(ctx.get_current_key(), Journal.SETTLED)
+        bucket = ctx.get_current_key()
+        if self._event_time:
+            yield from self._settle_first(bucket, timestamp)
+        else:
+            yield from self._step(bucket, Journal.SETTLED)
+
+    def _settle_first(self, bucket: int, time_ms: int) -> list[Row]:
+        """Settle a bucket whose time has come.
+
+        A watermark that closes several windows at once brings all their batches before the timers
+        between them: how far it jumps depends on speed and on restarts. So the batches themselves
+        say when it is time, and the timer stands in where none comes.
+        """
+        due_ms = self._due.get(bucket)
+        if due_ms is None or time_ms < due_ms:
+            return []
+        self._due.put(bucket, None)
+        return self._step(bucket, Journal.SETTLED)
 
     def _step(self, bucket: int, payload: str) -> list[Row]:
         """Note a batch, apply it, store the tables if it is time; rows of the answers."""
@@ -133,13 +162,15 @@ class KeyedShell(KeyedProcessFunction):
         batch.sort(key=self._stage.order)
         return len(batch), self._stage.apply(self._state, batch)
 
-    def _set_timer(self, ctx: KeyedProcessFunction.Context) -> None:
+    def _set_timer(self, bucket: int, ctx: KeyedProcessFunction.Context) -> None:
         """Settle at the next multiple of `settle_ms`; Flink keeps one timer a moment and key."""
         timers = ctx.timer_service()
         now_ms = ctx.timestamp() if self._event_time else timers.current_processing_time()
         then_ms = (now_ms // self._settle_ms + 1) * self._settle_ms
         if self._event_time:
-            timers.register_event_time_timer(then_ms)
+            if self._due.get(bucket) is None:
+                self._due.put(bucket, then_ms)
+                timers.register_event_time_timer(then_ms)
         else:
             timers.register_processing_time_timer(then_ms)
 

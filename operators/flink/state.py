@@ -188,6 +188,33 @@ class Journal:
         self._noted[bucket] = _Noted()
 
 
+class Due:
+    """When each bucket is to be settled next, by event time; a restore finds it as it was.
+
+    Args:
+        state: MapState of text by text.
+    """
+
+    def __init__(self, state: MapState) -> None:
+        self._state = state
+        self._at_ms: dict[int, int | None] = {}
+
+    def get(self, bucket: int) -> int | None:
+        """The time, or None; Flink's current key is the bucket."""
+        if bucket not in self._at_ms:
+            text = self._state.get("")
+            self._at_ms[bucket] = int(text) if text else None
+        return self._at_ms[bucket]
+
+    def put(self, bucket: int, at_ms: int | None) -> None:
+        """Keep another time, or none."""
+        self._at_ms[bucket] = at_ms
+        if at_ms is None:
+            self._state.remove("")
+        else:
+            self._state.put("", str(at_ms))
+
+
 def state_name(stage: str, table: str, codec: Codec[Any], meaning: str) -> str:
     """Name of a Flink state: a format or a meaning that differs is another state."""
     return f"{stage}-{table}-v{codec.version}" + (f"-{meaning}" if meaning else "")
@@ -212,3 +239,8 @@ def open_journal(
     """A journal on a MapState of text, which crosses into the JVM in one piece."""
     descriptor = MapStateDescriptor(name, Types.STRING(), Types.STRING())
     return Journal(context.get_map_state(descriptor), batches_max, bytes_max)
+
+
+def open_due(context: RuntimeContext, name: str) -> Due:
+    """The times to settle, on a MapState of text."""
+    return Due(context.get_map_state(MapStateDescriptor(name, Types.STRING(), Types.STRING())))

@@ -50,6 +50,7 @@ class FakeContext:
         self.timers: set[tuple[int, Any]] = set()
         self.counts: dict[str, int] = defaultdict(int)
         self.gauges: dict[str, Any] = {}
+        self.time_ms = 0
 
     def get_map_state(self, descriptor):
         return FakeMapState(self, descriptor.name)
@@ -75,7 +76,7 @@ class FakeContext:
         self.gauges[name] = value
 
     def timestamp(self):
-        return 0
+        return self.time_ms
 
     def timer_service(self):
         return self

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from functools import partial
+from types import SimpleNamespace
+from typing import ClassVar
 
 import msgspec
 from hypothesis import given, settings
@@ -9,16 +11,18 @@ from hypothesis import strategies as st
 from pyflink.common import Row
 
 from operators.flink.keyed import KeyedShell, pack, unpack
-from operators.messages import Listed
+from operators.messages import Listed, Noted, order
 from operators.rows import ListRow, ProfileRow
 from operators.rows import Row as ResultRow
-from operators.stage import bucket_of, scoped
+from operators.stage import Out, StructCodec, bucket_of, scoped
 from tests.builders import event
+from tests.driven import noted
 from tests.flink.fakes import FakeContext
 from tests.graph import Graph, listed, stages
 from tests.strategies import streams
 
 BUCKETS = 3
+TEXTS = msgspec.msgpack.Decoder(list[str])
 ROWS = msgspec.msgpack.Decoder(list[ResultRow])
 NAMES = [stage.name for stage in stages()]
 
@@ -140,3 +144,66 @@ def test_what_a_stage_counts_reaches_the_metrics():
     workers.run([one, one])
     assert workers.contexts["admission"].counts["duplicates"] == 1
     assert workers.contexts["admission"].counts["messages"] == 2
+
+
+class Held:
+    """A stage that answers a settlement with all it was told since the one before."""
+
+    name = "held"
+    inputs = Noted
+    codecs: ClassVar = {"names": StructCodec(str)}
+    state_type = SimpleNamespace
+    order = staticmethod(order)
+
+    def apply(self, state, batch):
+        for one in batch:
+            state.names.put(one.item, one.item)
+        return []
+
+    def settle(self, state):
+        told = "+".join(state.names.all_keys())
+        state.names.clear()
+        return [Out("rows", told, told)]
+
+
+class Replayed:
+    """A shell by event time; a crash loses what is in memory."""
+
+    def __init__(self):
+        self.context = FakeContext()
+        self.context.key = 0
+        self.start()
+
+    def start(self):
+        self.shell = KeyedShell(
+            Held, buckets=1, meaning="", cache_size=5, journal_batches=3, settle_ms=1000,
+            event_time=True,
+        )  # fmt: skip
+        self.shell.open(self.context)
+
+    def batch(self, item, time_ms):
+        self.context.time_ms = time_ms
+        rows = self.shell.process_element(Row(0, pack([noted("u", item, time_ms)])), self.context)
+        return [unpack(TEXTS, row[2]) for row in rows]
+
+    def watermark(self, time_ms):
+        due = sorted(at for at, _ in self.context.timers if at <= time_ms)
+        self.context.timers = {(at, key) for at, key in self.context.timers if at > time_ms}
+        return [
+            unpack(TEXTS, row[2]) for at in due for row in self.shell.on_timer(at, self.context)
+        ]
+
+
+def test_a_replay_settles_between_the_same_batches_however_far_watermarks_jump():
+    batches = [("a", 999), ("b", 1999), ("c", 2999), ("d", 6999), ("e", 7999)]
+    want = [["a"], ["b"], ["c"], ["d"], ["e"]]
+    slow, fast, crashing = Replayed(), Replayed(), Replayed()
+    steps = [told for item, at in batches for told in slow.batch(item, at) + slow.watermark(at + 1)]
+    assert steps == want
+    jump = [told for item, at in batches for told in fast.batch(item, at)]
+    assert jump + fast.watermark(10**9) == want
+    broken = []
+    for item, at in batches:
+        broken += crashing.batch(item, at)
+        crashing.start()
+    assert broken + crashing.watermark(10**9) == want
