@@ -74,11 +74,10 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     replay: Replayed | None = None
 
     def wrong(self) -> list[str]:
-        """All that was lost or differs."""
-        return [
-            *(self.live.wrong if self.live else ()),
-            *(self.replay.wrong if self.replay else ()),
-        ]
+        """All that was lost, differs, or did not come to an end."""
+        legs = (self.live, self.replay)
+        told = [text for leg in legs if leg is not None for text in leg.wrong]
+        return [self.failed, *told] if self.failed else told
 
 
 class Watch:
