@@ -14,6 +14,7 @@ from deploy.evaluation import history as past
 from deploy.evaluation import page, tuning
 from deploy.evaluation.intervals import Estimate
 from deploy.evaluation.report import Report
+from deploy.evaluation.sources import require
 from deploy.evaluation.words import Language
 from deploy.replay import console as replay
 from deploy.replay.options import Options as ReadOptions
@@ -38,6 +39,7 @@ def evaluate(
     place: Path, read: ReadOptions, wanted: Mapping[str, Any], folder: Path, language: Language
 ) -> int:
     """Evaluate a data set, write the report, print the numbers; the exit code."""
+    require("jinja2", "scipy")
     options = work.Options(read=read, **wanted)
     with show_on(Console(stderr=True)) as show:
         report = work.evaluate(place, options, show)
@@ -53,6 +55,7 @@ def tune(
     out: Path,
 ) -> int:  # fmt: skip
     """Search, write the settings found, print the trials; the exit code."""
+    require("optuna", "scipy")
     options, space = work.Options(read=read, **wanted), tuning.only(only)
     console = Console(stderr=True)
 

@@ -1,6 +1,7 @@
 """Data sets as an evaluation takes them: scales of stars are found, what lacks is named."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from msgspec import structs
@@ -18,6 +19,20 @@ USERS_MIN = 2
 
 class EvaluationError(HeadwaterError):
     """A data set, or what was asked of it, cannot be evaluated; the text says what can."""
+
+
+def require(*modules: str) -> None:
+    """Make sure that the libraries of the extra `evaluate` are there, before any work is done.
+
+    Raises:
+        EvaluationError: One is not.
+    """
+    if missing := [name for name in modules if find_spec(name) is None]:
+        msg = (
+            f"{', '.join(missing)} not installed; evaluations need the extra: "
+            "pip install 'headwater[evaluate]' (make install has it)"
+        )
+        raise EvaluationError(msg)
 
 
 def open_for_evaluation(

@@ -9,7 +9,7 @@ import pytest
 from deploy.evaluation import stream
 from deploy.evaluation.evaluate import Options as Evaluation
 from deploy.evaluation.evaluate import ordered
-from deploy.evaluation.sources import EvaluationError, open_for_evaluation
+from deploy.evaluation.sources import EvaluationError, open_for_evaluation, require
 from deploy.replay.options import Options
 from deploy.replay.report import SourceError
 from operators.events import Interaction
@@ -139,3 +139,9 @@ def test_events_that_are_no_ratings_have_no_stars(tmp_path):
     events = stream.collect(source, Strengths())
     assert all(math.isnan(one) for one in events.stars)
     assert events.likes.all()
+
+
+def test_a_missing_library_is_named_with_the_extra_that_brings_it():
+    require("jinja2", "scipy", "optuna")
+    with pytest.raises(EvaluationError, match=r"no_such not installed.*headwater\[evaluate\]"):
+        require("scipy", "no_such")
