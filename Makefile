@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean lock install tools
+.PHONY: help demo test lint format bench drills clean lock install tools
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ tools:           ## Prometheus, and a browser to test its page: as root on Debia
 	@command -v prometheus >/dev/null && command -v chromium >/dev/null || { \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus chromium >/dev/null; \
 	} || echo "Without Prometheus and chromium, the tests that need them are left out."
+
+drills: $(READY) ## kill and starve the real stack under load; nothing may be lost
+	$(BIN)/headwater drill
 
 lock: $(READY)   ## renew the two lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --extra evaluate --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock

@@ -164,7 +164,7 @@ class Launcher:
         self.said = told.stdout
         found = re.search(r"JobID (\w{32})", told.stdout)
         if told.returncode or found is None:
-            cause = "\n  ".join(client_cause(told.stdout, told.stderr))
+            cause = _explained("\n  ".join(client_cause(told.stdout, told.stderr)))
             msg = f"{job} was not submitted (flink exit code {told.returncode}):\n  {cause}"
             raise LaunchError(msg)
         return found[1]
@@ -199,6 +199,7 @@ class Launcher:
         cause = "\n  ".join(root_cause(trace)) or "Flink tells no cause: see the JobManager's log"
         if state not in TERMINAL:
             self._cluster.cancel(job_id)
+        cause = _explained(cause)
         msg = f"{job} did not start and was cancelled:\n  {cause}"
         raise LaunchError(msg)
 
@@ -216,6 +217,16 @@ class Launcher:
             msg = f"{job} did not finish: {cause}"
             raise LaunchError(msg)
         report(job, "finished", done=True)
+
+
+FOREIGN = "Cannot map checkpoint/savepoint state"
+
+
+def _explained(cause: str) -> str:
+    """A cause with the option that leads to it, where it is known."""
+    if FOREIGN not in cause:
+        return cause
+    return f"{cause}\n  --from-savepoint names the state of another job, or of another form of this"
 
 
 def client_cause(output: str, errors: str) -> list[str]:

@@ -81,6 +81,13 @@ def launch(
     """
     launcher = _launcher(stack)
     launcher.require_idle(job)
+    if options.savepoint and planned.settings.clock == "replay":
+        # Restored in a new run, Kafka's bounded source never tells that it has read all.
+        msg = (
+            "a replay cannot go on from a savepoint: its end would never be found. Begin it anew, "
+            "without --from-savepoint: it gives the same rows once more"
+        )
+        raise HeadwaterError(msg)
     savepoint = Savepoints(stack.layout).find(job, options.savepoint) if options.savepoint else None
     preflight.check(planned)
     if savepoint is None:

@@ -166,11 +166,14 @@ class Scene:
         launcher.until_running(JOB, self.job_id, self.site.report)
 
     def resume(self) -> None:
-        """Start the job from the newest checkpoint of the run that is lost.
+        """Start the job from the newest checkpoint of the run that is lost; a replay begins anew.
 
         Raises:
             DrillError: It has left none.
         """
+        if self.clock == "replay":
+            self.submit(None)
+            return
         kept = Savepoints(self.site.stack.layout)
         found = next(filter(None, (kept.checkpoint(one) for one in reversed(self.job_ids))), None)
         if found is None:

@@ -124,6 +124,13 @@ def test_submit_from_the_latest_savepoint_goes_on_where_stop_left_off(cluster, c
     assert cluster.forgotten == []
 
 
+def test_a_replay_begins_anew_instead_of_going_on(cluster, calls):
+    result = invoke("submit", "recommend", "--clock", "replay", "--from-savepoint", "latest")
+    assert result.exit_code != 0
+    assert "Begin it anew, without --from-savepoint" in str(result.exception)
+    assert calls == []
+
+
 def test_a_job_that_runs_already_is_not_started_again(cluster, calls):
     cluster.active_job = running()
     result = invoke("submit", "recommend")

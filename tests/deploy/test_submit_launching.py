@@ -194,3 +194,13 @@ def test_a_replay_that_ends_badly_is_an_error():
     cluster = PlayedCluster(states=[tasks("CANCELED", "CANCELED")])
     with pytest.raises(LaunchError, match="did not finish: CANCELED"):
         launcher(cluster).until_finished("recommend", ID, Told())
+
+
+def test_a_savepoint_of_another_job_is_named_as_the_cause():
+    from deploy.launching import FOREIGN, _explained
+
+    told = _explained(f"IllegalStateException: {FOREIGN} for operator abc to the new program")
+    assert told.endswith(
+        "--from-savepoint names the state of another job, or of another form of this"
+    )
+    assert _explained("another cause") == "another cause"

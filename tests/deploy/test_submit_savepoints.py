@@ -1,7 +1,9 @@
 """Savepoints that are remembered."""
 
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deploy.savepoints import LATEST, Savepoint, SavepointError, Savepoints
@@ -67,3 +69,32 @@ def test_a_record_that_cannot_be_read_says_what_to_do(savepoints, tmp_path):
     (Layout(tmp_path).data / "flink" / "savepoints.json").write_text("{")
     with pytest.raises(SavepointError, match="name the savepoint's path instead"):
         savepoints.find("recommend", LATEST)
+
+
+def checkpoint(folder: Path, job_id: str, number: int, at_s: int, size: int = 1) -> Path:
+    place = Layout(folder).checkpoints / job_id / f"chk-{number}"
+    place.mkdir(parents=True)
+    (place / "_metadata").write_bytes(b"x" * size)
+    os.utime(place / "_metadata", (at_s, at_s))
+    return place
+
+
+def test_a_run_that_was_lost_goes_on_from_its_newest_checkpoint(savepoints, tmp_path):
+    savepoints.record(made(tmp_path, "old"))
+    checkpoint(tmp_path, "lost", 7, 100)
+    newest = checkpoint(tmp_path, "lost", 8, 200)
+    checkpoint(tmp_path, "lost", 9, 300, size=0)
+    checkpoint(tmp_path, "foreign", 1, 400)
+    savepoints.started("recommend", "lost")
+    savepoints.started("learn", "foreign")
+    assert savepoints.find("recommend", LATEST) == newest.as_uri()
+    assert savepoints.checkpoint("lost") == newest.as_uri()
+    assert savepoints.checkpoint("nobody") is None
+
+
+def test_a_savepoint_that_is_newer_than_all_checkpoints_wins(savepoints, tmp_path):
+    checkpoint(tmp_path, "run", 1, 100)
+    savepoints.started("recommend", "run")
+    taken = msgspec.structs.replace(made(tmp_path, "sp"), taken_ms=101_000)
+    savepoints.record(taken)
+    assert savepoints.find("recommend", LATEST) == taken.path
