@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from operators.describing import featured
+from operators.describing import featured, written
 from operators.events import Border
-from operators.features_wire import ItemFeatures, Named, Near, encode, on_wire
+from operators.features_wire import ItemFeatures, Named, Near, TextSignal, encode, on_wire
 from operators.flink.keyed import unpack
 from operators.learning import LearningSettings
-from operators.messages import SOURCES, ListRow, Outcome, SimilarRow
+from operators.messages import SOURCES, ListRow, Outcome, ProfileRow, SimilarRow
 from operators.rows import Row
 from tests.builders import event, listing
 from tests.graph import Graph
@@ -45,13 +45,17 @@ def run(folder: Path, *overrides: str) -> list[Row]:
     return [row for line in lines for row in unpack(ROWS, line)]
 
 
-def write(folder: Path, events: list, items: list, *raw: bytes, features: Sequence = ()) -> None:
+def write(
+    folder: Path, events: list, items: list, *raw: bytes, features: Sequence = (),
+    signals: Sequence = (),
+) -> None:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     lines = [msgspec.json.encode(one) for one in events]
     (folder / "events").write_bytes(b"\n".join([*lines, *raw]) + b"\n")
     (folder / "items").write_bytes(b"\n".join(msgspec.json.encode(one) for one in items) + b"\n")
-    if features:
-        (folder / "features").write_bytes(b"\n".join(map(encode, features)) + b"\n")
+    for name, records in (("features", features), ("signals", signals)):
+        if records:
+            (folder / name).write_bytes(b"\n".join(map(encode, records)) + b"\n")
 
 
 def traffic(users: int = 12, items: int = 25, rounds: int = 6) -> tuple[list, list]:
@@ -87,6 +91,19 @@ def contents(items: int = 25) -> list[ItemFeatures]:
     return found
 
 
+def texts(events: list) -> list[TextSignal]:
+    """What some users wrote with every fifth event, not in order of time."""
+    return [
+        TextSignal(
+            event_id=one.event_id, event_time=one.event_time, user_id=one.user_id,
+            item_id=one.item_id, language="en", sentiment=(-1.0, 0.5)[n % 2],
+            emotions={"joy": 0.5}, topics=[], tags=[Named(f"w{n % 3}", 0.5)], vector=[],
+            action="comment",
+        )
+        for n, one in enumerate(events[::-5])
+    ]  # fmt: skip
+
+
 def lists(rows: list[Row]) -> dict[str, list[ListRow]]:
     """Each user's lists in order of generation."""
     found = defaultdict(list)
@@ -115,6 +132,9 @@ def in_memory(
     for record in features:
         message = featured(b"", encode(record), 0, 2**50, Border())
         windows[record.event_time // window_ms].append(message)
+    for record in texts(events):
+        message = written(encode(record), 2**50, Border())
+        windows[record.event_time // window_ms].append(message)
     graph, rows, outcomes = Graph(learning=LEARNING), [], []
     for _, window in sorted(windows.items()):
         outs = graph.run(window)
@@ -128,7 +148,7 @@ def replayed(tmp_path_factory):
     """The traffic, and the rows of a replay at parallelism 1."""
     folder = tmp_path_factory.mktemp("replay")
     events, items = traffic()
-    write(folder, events, items, b"{not json", features=contents())
+    write(folder, events, items, b"{not json", features=contents(), signals=texts(events))
     rows = run(folder, "clock=replay", "parallelism=1", "popular_ms=1000", *LEARN)
     return events, items, folder, rows
 
@@ -144,11 +164,16 @@ def test_a_replay_gives_the_lists_of_the_stages_in_memory(replayed):
     assert len(models) > 2
     similar = [row for row in rows if isinstance(row, SimilarRow)]
     assert {source for row in similar for source in row.sources} == {0, SOURCES.index("content")}
+    profiles = [row for row in rows if isinstance(row, ProfileRow)]
+    assert {name for row in profiles for name, _, said in row.tags if said is not None} == {
+        "w0", "w1", "w2",
+    }  # fmt: skip
+    assert any(row.mood for row in profiles)
 
 
 def test_a_replay_at_parallelism_two_gives_the_same_rows_byte_for_byte(replayed, tmp_path):
     events, items, folder, rows = replayed
-    write(tmp_path, events, items, features=contents())
+    write(tmp_path, events, items, features=contents(), signals=texts(events))
     again = run(tmp_path, "clock=replay", "parallelism=2", *LEARN)
     encode = msgspec.msgpack.encode
     assert sorted(map(encode, again)) == sorted(map(encode, rows))
