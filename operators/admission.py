@@ -57,7 +57,8 @@ class AdmissionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         duplicate_ms: An event id that comes again within this span of event time is a duplicate
             (found for at least this long, forgotten after at most twice as long).
         segment_by: User attribute, or else event context, that names the segment of the popular
-            lists.
+            lists; several joined by `+`, as in `country+device`, make one segment of all. `hour`
+            is the quarter of the day, in UTC.
         user_idle_ms: A user who does nothing for this long is forgotten; what others learned from
             the user stays, as sums that name nobody.
         session_idle_ms: The same for a session without consent.
@@ -188,7 +189,7 @@ class Admission:
             if event.event_time < user.settings_ms:
                 return [Out(COUNT, "older_settings", 1)]
             user.settings_ms = event.event_time
-            user.segment = str(event.attributes.get(self._settings.segment_by) or "")
+            user.segment = self._segment(event.attributes, None)
             return [_user_changed(user, event)]
         if isinstance(event, Erase):
             return _erase(state, user, event)
@@ -204,7 +205,7 @@ class Admission:
         negative = event.action in NEGATIVE_ACTIONS
         if event.item_id is None or negative or event.action in WITHOUT_STRENGTH:
             return [_noted(user, subject, event, negative=negative)]
-        segment = user.segment or str((event.context or {}).get(self._settings.segment_by) or "")
+        segment = user.segment or self._segment(event.context or {}, event.event_time)
         owner = scoped(event.tenant, subject)
         seen = state.seen.get(pair_key(owner, event.item_id))
         first, old = seen is None, seen.strength if seen else 0
@@ -225,6 +226,19 @@ class Admission:
         )  # fmt: skip
         return [Out("figures", scoped(event.tenant, event.item_id), signal)]
 
+    def _segment(self, known: Mapping[str, Any], time_ms: int | None) -> str:
+        """Name of the segment; empty if a part of it is not known.
+
+        Args:
+            known: Attributes of the user or context of the event.
+            time_ms: Of the event; None for attributes, which have no hour.
+        """
+        parts = [
+            _quarter(time_ms) if name == "hour" else str(known.get(name) or "")
+            for name in self._settings.segment_by.split("+")
+        ]
+        return "+".join(parts) if all(parts) else ""
+
     def _is_duplicate(self, state: AdmissionState, key: str, time_ms: int) -> bool:
         """Whether the id is in one of two spans of ids; remembers it if not."""
         length_ms = self._settings.duplicate_ms
@@ -244,6 +258,18 @@ class Admission:
             return True
         tables[span[1]].put(key, b"")
         return False
+
+
+def _quarter(time_ms: int | None) -> str:
+    """The quarter of the day a time lies in, in UTC.
+
+    >>> _quarter(13 * 3_600_000)
+    '12-18'
+    """
+    if time_ms is None:
+        return ""
+    first = time_ms // 3_600_000 % 24 // 6 * 6
+    return f"{first:02}-{first + 6:02}"
 
 
 def _own_id(event: Event | Written) -> str:

@@ -191,6 +191,19 @@ def test_the_segment_is_the_users_attribute_or_else_the_events_context():
     assert one_signal(stage, event("v", "i", 9)).segment == ""
 
 
+def test_a_segment_can_be_made_of_several_parts_and_of_the_hour():
+    stage = admission(segment_by="country+device+hour")
+    full = {"country": "NZ", "device": "tv"}
+    assert one_signal(stage, event("u", "i", 7 * HOUR_MS, context=full)).segment == "NZ+tv+06-12"
+    late = event("u", "j", 47 * HOUR_MS, context=full)
+    assert one_signal(stage, late).segment == "NZ+tv+18-24"
+    part = event("u", "k", 48 * HOUR_MS, context={"country": "NZ"})
+    assert one_signal(stage, part).segment == ""
+    stage.send(user_update("u", 49 * HOUR_MS, attributes=full))
+    again = event("u", "l", 50 * HOUR_MS, context=full)
+    assert one_signal(stage, again).segment == "NZ+tv+00-06"
+
+
 def test_another_attribute_can_name_the_segment():
     stage = admission(segment_by="age_group")
     stage.send(user_update("u", 1, attributes={"age_group": 30, "country": "FR"}))
