@@ -1,6 +1,9 @@
 """What a user's texts and settings change, and what of a profile the user may see."""
 
+import numpy as np
+
 from operators.accumulator import RankedUser
+from operators.candidates import INTEREST
 from operators.interests import LOST, faded, name_of, shares, write
 from operators.messages import ProfileRow, Said, UserChanged
 from operators.mood import bend, current, feel, valence
@@ -19,6 +22,14 @@ def hear(user: RankedUser, said: Said, settings: RankingSettings) -> None:
     events = [number for number, (item, _) in user.seeds.items() if item == said.item]
     slot = mine.slots.get(max(events, default=0), LOST)
     write(mine, said, slot, settings.interests)
+
+
+def refuse(user: RankedUser, item_key: int) -> None:
+    """Let a refused candidate count against the interest it was proposed for."""
+    for place in np.flatnonzero(user.keys == np.uint64(item_key)).tolist():
+        for one in user.interests.clusters:
+            if one.slot == int(user.rows[place, INTEREST]):
+                one.negative += 1.0
 
 
 def change(user: RankedUser, message: UserChanged) -> None:

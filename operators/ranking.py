@@ -52,7 +52,7 @@ from operators.messages import (
 )
 from operators.outcomes import counts, is_hit, outcome_of
 from operators.packing import Keys, contained, key_of
-from operators.profiles import change, hear, profile_row, shares_of
+from operators.profiles import change, hear, profile_row, refuse, shares_of
 from operators.reasons import list_row
 from operators.scoring import Candidates, RankingSettings, Scored, listed, score
 from operators.served import RowCodec, Served, SharedRow, StoredRow, serve
@@ -236,6 +236,7 @@ class Ranking:
             if message.negative:
                 self._judge(run, key, user, message)
                 add_seen(state.seen, key, user, message.item_key)
+                refuse(user, message.item_key)
                 drop(user, message.item_key)
             remember(user, message.action, None)
         elif isinstance(message, Said):

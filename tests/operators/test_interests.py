@@ -30,7 +30,17 @@ from operators.packing import code_of
 from operators.ranking import Ranking, Weights
 from operators.scoring import RankingSettings
 from tests.builders import erase, event, listing, user_update
-from tests.driven import Ranked, featured, figures, near, popular_list, said, sent, user_changed
+from tests.driven import (
+    Ranked,
+    featured,
+    figures,
+    near,
+    noted,
+    popular_list,
+    said,
+    sent,
+    user_changed,
+)
 from tests.graph import Graph
 
 S = InterestSettings(interests_max=3, same_min=0.5, merge_min=0.6)
@@ -342,6 +352,16 @@ def test_a_profile_shows_interests_tags_and_mood():
         "a": None, "b": None, "heist": 0.5,
     }  # fmt: skip
     assert row.mood == pytest.approx({"joy": 0.5}, abs=1e-4)
+
+
+def test_a_refused_candidate_counts_against_its_interest():
+    stage = ranking()
+    checkerboard(stage, 5)
+    stage.send(noted("u", "b150", 1200, seq=stage.seq("u")))
+    stage.send(noted("u", "unknown", 1201, seq=stage.seq("u")))
+    user = stage.state.user.get("default\x1fu")
+    assert [one.negative for one in user.interests.clusters] == [0.0, 1.0]
+    assert "b150" not in stage.lists["u"].ids
 
 
 def test_a_user_without_events_gets_the_topics_asked_for_then_the_segment():
