@@ -24,6 +24,7 @@ from operators.interests import (
     touch,
     write,
 )
+from operators.learning import LearningSettings
 from operators.messages import SOURCES, About, ListRow, ProfileRow
 from operators.mood import Mood, MoodSettings, bend, current, feel, valence
 from operators.packing import code_of
@@ -308,7 +309,7 @@ def test_a_strategy_that_cannot_be_is_refused(fields):
 
 
 def ranking(**fields) -> Ranked:
-    return Ranked(Ranking(RankingSettings(interests=S, **fields), Weights()))
+    return Ranked(Ranking(RankingSettings(interests=S, **fields), Weights(), LearningSettings()))
 
 
 def with_about(message, vector, **fields):
