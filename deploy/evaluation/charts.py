@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 340, 210
 LEFT, RIGHT, TOP, BOTTOM = 38, 12, 12, 34
-BAR_ROW, BAR_LABEL, BAR_NOTE = 26, 122, 96
+BAR_ROW, BAR_LABEL, BAR_NOTE, LABELLED_ROW = 26, 122, 96, 38
 
 Format = Callable[[float], str]
 
@@ -127,26 +127,25 @@ def bars(rows: Sequence[Bar], name: str, *, value: Format = percent) -> str:
 
 
 def diverging(rows: Sequence[Bar], name: str, *, value: Format) -> str:
-    """Bars to both sides of 0."""
+    """Bars to both sides of 0, each below its whole label."""
     if not rows:
         return ""
     reach = max(abs(row.value) for row in rows) or 1.0
-    x_of = _scale(-reach, reach, BAR_LABEL + 30, WIDTH - 36)
+    x_of = _scale(-reach, reach, 44, WIDTH - 44)
     zero, parts = x_of(0), []
     for place, row in enumerate(rows):
-        y, end = 4 + BAR_ROW * place, x_of(row.value)
+        y, end = 4 + LABELLED_ROW * place, x_of(row.value)
         left, right = min(zero, end), max(zero, end)
-        at = f'x="{right + 4:.1f}"' if row.value >= 0 else f'x="{left - 4:.1f}" class="value end"'
-        kind = "" if row.value < 0 else 'class="value" '
+        kind, x = ("value", right + 4) if row.value >= 0 else ("value end", left - 4)
+        note = f'<tspan class="faint"> {escape(row.note)}</tspan>' if row.note else ""
         parts.append(
             f"<g><title>{escape(row.title)}</title>"
-            f'<text class="name" x="{BAR_LABEL - 8}" y="{y + 15}">{escape(_cut(row.label))}</text>'
-            f'<rect class="{row.shade}" x="{left:.1f}" y="{y + 2}" rx="3" '
-            f'width="{max(1.0, right - left):.1f}" height="{BAR_ROW - 9}"/>'
-            f'<text {kind}{at} y="{y + 15}">{value(row.value)}</text></g>'
+            f'<text x="0" y="{y + 10}">{escape(row.label)}{note}</text>'
+            f'<rect class="{row.shade}" x="{left:.1f}" y="{y + 15}" rx="3" '
+            f'width="{max(1.0, right - left):.1f}" height="13"/>'
+            f'<text class="{kind}" x="{x:.1f}" y="{y + 26}">{value(row.value)}</text></g>'
         )
-    height = 8 + BAR_ROW * len(rows)
-    parts.append(f'<line class="axis" x1="{zero}" x2="{zero}" y1="2" y2="{height - 4}"/>')
+    height = 8 + LABELLED_ROW * len(rows)
     return _svg("".join(parts), WIDTH, height, name)
 
 
@@ -236,7 +235,7 @@ def _whisker(low: float, high: float, y: float) -> str:
 
 def _cut(label: str) -> str:
     """As much of a name as there is room for; wide characters take two places."""
-    room, kept = 18, ""
+    room, kept = 17, ""
     for character in label:
         room -= 2 if ord(character) > 0x2E7F else 1
         if room < 0:

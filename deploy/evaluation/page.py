@@ -148,7 +148,7 @@ def _charts(report: Report, said: Words) -> dict[str, str]:
         "cold_items": charts.bars(_groups(report.by_item_users), said["cold_items"]),
         "cold_users": charts.bars(_groups(report.by_user_likes), said["cold_users"]),
         "activity": charts.bars(_groups(report.by_activity), said["activity"]),
-        "by_source": charts.stack(_sources(report), said["by_source"]),
+        "by_source": charts.stack(_sources(report, said), said["by_source"]),
         "pr": charts.line(_precision(report), said["pr"]),
         "coverage_hr": charts.line(_coverage(report), said["coverage_hr"]),
         "misses": charts.stack(_misses(report, said), said["misses"]),
@@ -194,9 +194,10 @@ def _forest(report: Report, said: Words) -> list[Bar]:
     ]  # fmt: skip
 
 
-def _sources(report: Report) -> list[Bar]:
+def _sources(report: Report, said: Words) -> list[Bar]:
+    names = said["sources"]
     return [
-        Bar(one.source.replace("_", " "), one.hits, 0, 0, "", f"{one.source}: {one.hits:,}",
+        Bar(names.get(one.source, one.source), one.hits, 0, 0, "", f"{one.source}: {one.hits:,}",
             SHADES[place % len(SHADES)])
         for place, one in enumerate(report.by_source)
     ]  # fmt: skip
@@ -241,7 +242,7 @@ def _weights(report: Report, said: Words) -> list[Bar]:
     meanings = said["features"]
     ordered = sorted(report.weights, key=lambda one: -one.value)
     return [
-        Bar(meanings.get(one.feature, one.feature), one.value, 0, 0, "",
+        Bar(meanings.get(one.feature, one.feature), one.value, 0, 0, one.feature,
             f"{one.feature}: {one.value:+.4f}", "c1" if one.value >= 0 else "c4")
         for one in ordered
     ]  # fmt: skip

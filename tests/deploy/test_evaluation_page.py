@@ -19,6 +19,7 @@ from deploy.evaluation.sources import EvaluationError
 from deploy.evaluation.stream import Catalogue
 from deploy.evaluation.words import LANGUAGES, words
 from operators.features import FEATURES
+from operators.messages import SOURCES
 from tests.deploy.judging import judged, outcome
 
 HOSTILE = "<script>alert(1)</script> & \"'"
@@ -139,6 +140,7 @@ def test_every_language_has_every_word():
     english, chinese = words("en"), words("zh")
     assert english.keys() == chinese.keys()
     assert english["features"].keys() == chinese["features"].keys() >= set(FEATURES)
+    assert english["sources"].keys() == chinese["sources"].keys() == set(SOURCES)
     for key, sentence in english.items():
         if isinstance(sentence, str):
             fields = re.findall(r"{\w+}", sentence)
