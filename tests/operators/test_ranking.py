@@ -123,6 +123,25 @@ def test_who_switches_personalisation_off_has_an_empty_row_until_it_is_on_again(
     assert (row.ids, row.fallback, row.generation) == (["a", "b"], "", 3)
 
 
+def test_no_profile_is_read_for_a_user_who_has_switched_personalisation_off(monkeypatch):
+    stage = ranking()
+    for user in "uv":
+        stage.touch(user, f"x{user}", near("a", 0.4))
+        stage.send(user_changed(user, 2000, stage.seq(user), personalise=False))
+
+    def read(*_, **__):
+        pytest.fail("the candidates of a user who wants none were looked at")
+
+    monkeypatch.setattr("operators.ranking.score", read)
+    monkeypatch.setattr(Ranking, "_candidates", read)
+    stage.touch("u", "y", near("b", 0.1), at_ms=2500)
+    stage.send(noted("v", "z", 2600, seq=stage.seq("v")))
+    rows = [stage.lists[user] for user in "uv"]
+    assert [(row.ids, row.known, row.fallback) for row in rows] == [
+        ([], b"", "this user has switched personalisation off")
+    ] * 2
+
+
 def test_of_two_settings_of_a_user_the_newer_one_counts():
     stage = ranking()
     stage.touch("u", "x", near("a", 0.4))
