@@ -12,7 +12,7 @@ from deploy.peers.interactions import Interactions, save
 from deploy.peers.parameters import PeerSettings
 from deploy.peers.results import Result, write
 from deploy.peers.running import Job, result_of, run
-from deploy.peers.tuning import tune
+from deploy.peers.tuning import END, VALIDATION, tune
 from deploy.replay.progress import Show
 
 NEEDS_RATINGS = frozenset({"svd", "svd++", "baseline-only", "biased-mf"})
@@ -79,9 +79,10 @@ def _run(
 ) -> Result:
     work = plan.out / "work"
     python = python_of(settings.environment, plan.environments, tell)
-    if plan.tune and settings.grid:
+    tuned = plan.tune and bool(settings.grid)
+    if tuned:
         tried = structs.replace(job, parameters=settings.candidates())
-        show.begin(f"tuning {job.peer}", int(job.until * 0.3) * len(tried.parameters))
+        show.begin(f"tuning {job.peer}", int(job.until * END) * len(tried.parameters))
         found = tune(tried, python, work, show)
         (work / f"{job.peer}.tuning").write_bytes(msgspec.json.encode(found))
         job = structs.replace(job, parameters=[found.best.parameters])
@@ -89,5 +90,7 @@ def _run(
              f"{job.parameters[0]}")  # fmt: skip
     show.begin(f"running {job.peer}", job.until)
     result = result_of(job, run(job, python, work, show), given)
+    if tuned:
+        result = structs.replace(result, tuned_on=VALIDATION)
     write(result, plan.out)
     return result

@@ -10,6 +10,9 @@ from msgspec import Struct
 
 from deploy.errors import HeadwaterError
 
+STARS = "stars"
+"""Folder of the results without lists."""
+
 Outcome = tuple[str, int | None]
 """Id of the event that was foretold, and the place of its item in the list; None for a miss."""
 
@@ -41,6 +44,8 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         coverage: Share of the items that were among the first ten of any list.
         outcomes: In order of time; empty for a peer that makes no lists.
         errors: None for a peer that does not foretell ratings.
+        note: How it learns, for a reader of the table.
+        tuned_on: What the parameters were chosen on in this run; empty for those of the file.
     """
 
     name: str
@@ -52,6 +57,8 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     coverage: float | None = None
     outcomes: list[Outcome] = []
     errors: Errors | None = None
+    note: str = ""
+    tuned_on: str = ""
 
 
 def hit_rate(outcomes: Sequence[Outcome], k: int) -> float:
@@ -74,8 +81,13 @@ def ndcg(outcomes: Sequence[Outcome], k: int) -> float:
 
 
 def write(result: Result, folder: Path) -> Path:
-    """Write NAME.json into a folder, and give the file."""
-    file = folder / f"{result.name}.json"
+    """Write NAME.json into a folder, and give the file.
+
+    A peer without lists goes into the folder `stars`: a reader of lists would take it for one that
+    misses everything.
+    """
+    file = (folder if result.outcomes else folder / STARS) / f"{result.name}.json"
+    file.parent.mkdir(exist_ok=True)
     file.write_bytes(msgspec.json.encode(result))
     return file
 
@@ -87,7 +99,7 @@ def read_all(folder: Path) -> list[Result]:
         HeadwaterError: If a file is none of these.
     """
     found = []
-    for file in sorted(folder.glob("*.json")):
+    for file in sorted([*folder.glob("*.json"), *folder.glob(f"{STARS}/*.json")]):
         try:
             found.append(msgspec.json.decode(file.read_bytes(), type=Result))
         except msgspec.DecodeError as error:

@@ -109,6 +109,13 @@ def run(
     return msgspec.json.decode(result.read_bytes(), type=Report)
 
 
+def note(job: Job) -> str:
+    """How a peer learns, in words."""
+    if job.every >= job.until:
+        return "learns every event"
+    return f"trained every {job.every:,} interactions on all before"
+
+
 def result_of(job: Job, report: Report, given: Interactions) -> Result:
     """Give the first run of a report with the ids of events."""
     measured = report.runs[0]
@@ -123,4 +130,5 @@ def result_of(job: Job, report: Report, given: Interactions) -> Result:
         coverage=measured.items_shown / given.stream.item_count if measured.rows else None,
         outcomes=[(given.event_ids[row], rank or None) for row, rank in pairs],
         errors=measured.errors,
+        note=note(job),
     )

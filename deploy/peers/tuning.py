@@ -12,6 +12,7 @@ from deploy.peers.running import Job, Measurement, run
 BEGIN, END = 0.1, 0.3
 """The validation part, in shares of the interactions: what is before it is learned and not
 foretold, what comes after it is not read."""
+VALIDATION = f"the interactions from {BEGIN:.0%} to {END:.0%} of the stream"
 K = 10
 
 

@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from deploy.errors import HeadwaterError
+from deploy.evaluation import peers as evaluation_peers
 from deploy.peers import environments, parameters
 from deploy.peers.command import register
 from deploy.peers.interactions import interactions
@@ -100,6 +101,7 @@ def test_results_come_back_as_they_were(tmp_path: Path):
     for result in (with_stars, with_lists):
         write(result, tmp_path)
     assert read_all(tmp_path) == [with_lists, with_stars]
+    assert [one.name for one in evaluation_peers.read(tmp_path)] == ["ease"], "the one with lists"
     written = json.loads((tmp_path / "ease.json").read_text())
     assert written["outcomes"] == [["e1", 3], ["e2", None]]
     (tmp_path / "other.json").write_text("{}")
@@ -239,6 +241,9 @@ def test_peers_run_from_the_command_line_to_their_files(ratings: Path, tmp_path:
     assert float(shown[1]) == pytest.approx(hit_rate(found["ease"].outcomes, 10), abs=5e-5)
     tuning = msgspec.json.decode((out / "work" / "ease.tuning").read_bytes(), type=Tuning)
     assert tuning.best.parameters == found["ease"].parameters
+    assert found["ease"].tuned_on == "the interactions from 10% to 30% of the stream"
+    assert found["ease"].note == "trained every 50 interactions on all before"
+    assert found["item-knn"].note == "learns every event"
     assert len(tuning.trials) == len(parameters.read()["ease"].candidates())
 
 
