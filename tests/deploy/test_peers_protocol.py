@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from deploy.peers.programs.catalogue import make
+from deploy.peers.programs.ease import solve
 from deploy.peers.programs.past import HISTORY, Past
 from deploy.peers.programs.prequential import Batch, Prequential, top
 from deploy.peers.programs.stream import Stream
@@ -112,6 +113,16 @@ def test_ease_is_the_formula_of_its_paper():
     peer.train()
     for user in range(4):
         assert peer.scores(user) == pytest.approx(x[user] @ weights, abs=1e-5)
+
+
+def test_a_matrix_of_a_window_that_is_not_positive_definite_is_inverted_all_the_same():
+    gram = np.array([[1, 2, 0], [2, 1, 1], [0, 1, 3]], np.float32)
+    regularized = gram + 0.5 * np.eye(3)
+    assert np.linalg.eigvalsh(regularized).min() < 0
+    inverse = np.linalg.inv(regularized)
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    assert solve(gram.copy(), 0.5) == pytest.approx(expected, abs=1e-5)
 
 
 def test_ease_solves_for_the_items_that_matter_most():

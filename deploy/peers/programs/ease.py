@@ -74,25 +74,29 @@ class Ease(Streaming):
 def solve(gram: NDArray[np.float32], regularization: float) -> NDArray[np.float32]:
     """Weights B of EASE, with a diagonal of zeros; float32, shape (items, items).
 
-    Args:
-        gram: Symmetric, float32, shape (items, items); overwritten.
-        regularization: Added to the diagonal, above 0.
+    A Gram matrix of pairs within a window leaves out some products of a user, so it need not be
+    positive definite, as the full one is; it is inverted all the same, by LU where Cholesky fails.
 
-    Raises:
-        ValueError: If the matrix is not positive definite.
+    Args:
+        gram: Symmetric, float32, shape (items, items); its diagonal is changed.
+        regularization: Added to the diagonal, above 0.
     """
     if not len(gram):
         return gram
     diagonal = np.einsum("ii->i", gram)
     diagonal += regularization
-    # Of a matrix in C order LAPACK sees the transpose, which is the same matrix.
-    factor, failed = lapack.spotrf(gram.T, lower=1, overwrite_a=1)
-    inverse, failed_too = lapack.spotri(factor, lower=1, overwrite_c=1)
-    if failed or failed_too:
-        msg = f"the Gram matrix plus {regularization} is not positive definite"
-        raise ValueError(msg)
-    weights = np.tril(inverse)
-    weights += np.tril(inverse, -1).T
+    weights = _inverse(gram)
     weights /= -np.diag(weights)
     np.fill_diagonal(weights, 0.0)
-    return np.ascontiguousarray(weights)
+    return weights
+
+
+def _inverse(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Of a matrix in C order LAPACK sees the transpose, which is the same matrix.
+    factor, failed = lapack.spotrf(matrix.T, lower=1)
+    if failed:
+        return np.linalg.inv(matrix)
+    lower, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
+    inverse = np.tril(lower)
+    inverse += np.tril(lower, -1).T
+    return np.ascontiguousarray(inverse)
