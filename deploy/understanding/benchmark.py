@@ -82,6 +82,8 @@ def quality(
     precision: Precision = "float32",
     threads: int = 1,
     cache: Path = Path(".headwater/vectors"),
+    *,
+    int8_too: Annotated[bool, typer.Option(help="The same head on vectors of int8.")] = False,
 ) -> None:
     """Print accuracies with a head and with prototypes alone, as JSON."""
     chosen = _drawn(read_labelled(data, text, label), train_texts + test_texts, seed)
@@ -101,6 +103,12 @@ def quality(
     if names:
         known = dict(pair.split("=", 1) for pair in names.split(","))
         result["prototypes"] = _by_prototypes(task, known, encoder, tested, truth)
+    if int8_too:
+        last = Labelled(chosen.texts[-test_texts:], chosen.labels[-test_texts:])
+        small, labels = kept_vectors(last, _encoder(model, "int8", threads), cache)
+        best = head.of_vectors(small).argmax(axis=1)
+        right = [head.labels[at] == label for at, label in zip(best, labels, strict=True)]
+        result["head_on_int8"] = round(float(np.mean(right)), 4)
     print(json.dumps(result))
 
 
