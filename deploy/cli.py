@@ -160,6 +160,10 @@ def provision(
     kafka_user: Annotated[
         str, typer.Option(envvar="HEADWATER_KAFKA_USER", help="Name to log in with.")
     ] = "",
+    kafka_mechanism: Annotated[
+        Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"],
+        typer.Option(help="How the password is proven."),
+    ] = "SCRAM-SHA-512",
     tls_ca: Annotated[
         str, typer.Option(metavar="FILE", help="Certificate of the authority; turns TLS on.")
     ] = "",
@@ -170,8 +174,10 @@ def provision(
     again at any time.
     """
     from deploy.stack import provisioning
+    from jobs.settings import Kafka
 
-    provisioning.kafka(kafka, kafka_replication, kafka_user, tls_ca)
+    where = Kafka(bootstrap=kafka, user=kafka_user, mechanism=kafka_mechanism, tls_ca=tls_ca)
+    provisioning.kafka(where, kafka_replication)
     provisioning.cassandra(
         provisioning.Node(cassandra, cassandra_user, tls_ca),
         keyspace,

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from deploy.preflight import check_kafka, on_cassandra
 from deploy.stack import schema, topics
 from deploy.stack.settings import HOST
 from jobs import access
@@ -18,24 +19,24 @@ class Node(NamedTuple):
     tls_ca: str
 
 
-def kafka(bootstrap: str, replication: int, user: str, tls_ca: str) -> None:
+def kafka(where: Kafka, replication: int) -> None:
     """Creates the topics; does nothing without an address.
 
     Raises:
         HeadwaterError: A file or a password is missing, or Kafka refused.
     """
-    if not bootstrap:
+    if not where.bootstrap:
         return
+    check_kafka(where, [])
     console, wanted = Console(), topics.read_topics()
-    client = access.python_client(Kafka(bootstrap=bootstrap, user=user, tls_ca=tls_ca))
     created = topics.apply_topics(
-        bootstrap,
+        where.bootstrap,
         wanted,
         replication,
         warn=lambda text: console.print(text, markup=False),
-        client=client,
+        client=access.python_client(where),
     )
-    console.print(f"Kafka {bootstrap}: {len(wanted)} topics, {len(created)} of them new")
+    console.print(f"Kafka {where.bootstrap}: {len(wanted)} topics, {len(created)} of them new")
 
 
 def cassandra(node: Node, keyspace: str, dimensions: int, replication: str) -> None:
@@ -48,10 +49,8 @@ def cassandra(node: Node, keyspace: str, dimensions: int, replication: str) -> N
         return
     host, _, port = node.address.partition(":")
     statements = schema.read_statements(keyspace, dimensions, replication)
-    login = Cassandra(user=node.user, tls_ca=node.tls_ca)
-    password = access.cassandra_password(login) if login.user else None
-    ca = access.readable(login.tls_ca, "--tls-ca") if login.tls_ca else ""
-    where = [host or HOST], int(port or 9042)
-    with schema.connected(*where, login.user or None, password, ca) as session:
-        schema.apply_schema(session, statements)
+    where = Cassandra(
+        hosts=[host or HOST], port=int(port or 9042), user=node.user, tls_ca=node.tls_ca
+    )
+    on_cassandra(where, lambda session: schema.apply_schema(session, statements))
     Console().print(f"Cassandra {node.address}: keyspace {keyspace}, {len(statements)} statements")
