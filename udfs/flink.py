@@ -8,6 +8,8 @@ inference, is this job's own to report. Texts of users end here: no log, no metr
 topic behind these functions holds them.
 """
 
+import builtins
+import sys
 import threading
 import time
 from base64 import b64encode
@@ -42,6 +44,20 @@ from operators.stage import bucket_of
 from udfs.handler import Failure, Named, Text
 from udfs.reader import Answer, Reader, pack
 from udfs.text import prepare
+
+
+def lend_print() -> None:
+    """Let numba load in PyFlink's worker.
+
+    The worker puts a method of its own in the place of `print`, and numba looks `print` up in the
+    module that it says it comes from, where there is none. Settings of jobs lead to numba.
+    """
+    home: Any = sys.modules.get(getattr(builtins.print, "__module__", ""))
+    if home is not None and not hasattr(home, "print"):
+        home.print = builtins.print
+
+
+lend_print()
 
 READ = DataTypes.ROW(
     [
