@@ -63,8 +63,10 @@ def dead_letters(source: str, topic: str, settings: Job) -> str:
 
 def written(stage: str, channel: str, function: str, sink: str) -> str:
     """SQL that writes what a stage sends to a channel, made records by a function, to a sink."""
+    tab = "POSITION(CHR(9) IN r.`record`)"
     return (
-        f"INSERT INTO {sink} SELECT r.`key`, r.`value` FROM out_{stage}, "
-        f"LATERAL TABLE({function}(`payload`)) AS r(`key`, `value`) "
-        f"WHERE `channel` = '{channel}'"
+        f"INSERT INTO {sink} SELECT SUBSTRING(r.`record` FROM {tab} + 1), "
+        f"SUBSTRING(r.`record` FROM 1 FOR {tab} - 1) "
+        f"FROM (SELECT {function}(`payload`) AS `records` FROM out_{stage} "
+        f"WHERE `channel` = '{channel}') CROSS JOIN UNNEST(`records`) AS r(`record`)"
     )

@@ -21,7 +21,7 @@ from pyflink.table import StatementSet, StreamTableEnvironment
 
 from jobs import settings as configuration
 from jobs.access import cassandra_password
-from jobs.border import dead_letters, parsed
+from jobs.border import dead_letters, parsed, written
 from jobs.settings import Cassandra, Recommend
 from jobs.wiring import (
     ARRIVED_MS,
@@ -29,10 +29,12 @@ from jobs.wiring import (
     FEATURES,
     IN_ANY_ORDER,
     ITEMS,
+    OUTCOMES,
     SIGNALS,
     WEIGHTS,
     Flow,
     kafka_dead_letters,
+    kafka_records,
     kafka_source,
     kafka_sources,
     table_environment,
@@ -48,9 +50,11 @@ from operators.flink.parsing import (
     items_parser,
     signals_parser,
 )
-from operators.flink.records import weights_parser
+from operators.flink.records import records_of, weights_parser
 from operators.history import History
+from operators.messages import Outcome
 from operators.neighbours import Neighbours
+from operators.outcome_records import record_of
 from operators.popular import Popular
 from operators.ranking import Ranking
 from operators.rows import RowSettings
@@ -204,10 +208,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             strategy = settings.kafka.strategy
             kafka_source(tables, settings, WEIGHTS, strategy, "0", IN_ANY_ORDER, "earliest")
         kafka_dead_letters(tables, settings)
+        kafka_records(tables, settings.kafka, OUTCOMES, settings.kafka.outcomes)
+        tables.create_temporary_function("outcome_records", records_of(Outcome, record_of))
         tables.create_temporary_function("write_rows", rows_writer(sink_settings(settings)))
     except HeadwaterError as error:
         sys.exit(str(error))
     statements = build(tables, settings)
+    statements.add_insert_sql(written("ranking", "outcomes", "outcome_records", OUTCOMES))
     result = statements.execute()
     client = result.get_job_client()
     sys.stdout.write(f"job {client.get_job_id() if client else 'submitted'}\n")

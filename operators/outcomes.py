@@ -2,11 +2,7 @@
 
 from typing import Any
 
-import msgspec
-import numpy as np
-
 from operators.accumulator import RankedUser
-from operators.features import FEATURES
 from operators.messages import Noted, Outcome, Pulled
 from operators.packing import key_of, users_of
 from operators.served import SHOWN, Served
@@ -46,22 +42,3 @@ def counts(outcome: Outcome) -> bool:
 def is_hit(outcome: Outcome) -> bool:
     """Whether the item stood in the first ten places."""
     return outcome.rank is not None and outcome.rank <= SHOWN
-
-
-def record_of(outcome: Outcome) -> tuple[str, str]:
-    """Key and value of the record of `headwater.outcomes`."""
-    return outcome.user, as_json(outcome).decode()
-
-
-def as_json(outcome: Outcome) -> bytes:
-    """The record of `headwater.outcomes`; `gradient` is there where something was learned."""
-    record: dict[str, Any] = {
-        "event_id": outcome.event_id, "tenant": outcome.tenant, "user_id": outcome.user,
-        "item_id": outcome.item, "event_time": outcome.time_ms, "rank": outcome.rank,
-        "source": outcome.source, "variant": outcome.variant, "model": outcome.model,
-        "list_age_ms": outcome.list_age_ms,
-    }  # fmt: skip
-    if outcome.gradient:
-        slopes = np.frombuffer(outcome.gradient, "<f8").tolist()
-        record["gradient"] = dict(zip(FEATURES, slopes, strict=True))
-    return msgspec.json.encode(record)

@@ -1,12 +1,12 @@
 """Outcomes and weights as JSON records, and back: functions at the border to Kafka."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pandas as pd
 from pyflink.table import DataTypes
-from pyflink.table.udf import ScalarFunction, TableFunction, udf, udtf
+from pyflink.table.udf import ScalarFunction, udf
 
 from operators.events import Rejected
 from operators.flink.keyed import pack, unpack
@@ -18,8 +18,13 @@ Record = tuple[str, str]
 """Key and value."""
 
 
-class Records(TableFunction):
-    """Key and value of each message of a payload."""
+class MakeRecords(ScalarFunction):
+    """The records of a payload's messages, each one text: its value, a tab, its key.
+
+    A pandas function, for those run in a process of their own. A table function would run in the
+    interpreter of the stage that it is chained behind, which PEMJA is not re-entrant for: while
+    the stage hands out its rows, the task hangs.
+    """
 
     def __init__(self, kind: Any, record_of: Callable[[Any], Record]) -> None:
         self._kind = kind
@@ -33,9 +38,13 @@ class Records(TableFunction):
     def is_deterministic(self) -> bool:
         return False
 
-    def eval(self, payload: str) -> Iterator[Record]:
-        for message in unpack(self._decoder, payload):
-            yield self._record_of(message)
+    def eval(self, payloads: pd.Series) -> pd.Series:
+        return pd.Series([self._texts(payload) for payload in payloads], dtype=object)
+
+    def _texts(self, payload: str) -> list[str]:
+        """JSON has no tab of its own, so the first one is where the key begins."""
+        records = map(self._record_of, unpack(self._decoder, payload))
+        return [f"{value}\t{key}" for key, value in records]
 
 
 class ParseRecords(ScalarFunction):
@@ -62,10 +71,10 @@ class ParseRecords(ScalarFunction):
 
 
 def records_of(kind: Any, record_of: Callable[[Any], Record]) -> Any:
-    """`f(payload STRING)` for SQL, a table of key and value, a row a message of this kind."""
-    return udtf(
-        Records(kind, record_of), result_types=[DataTypes.STRING(), DataTypes.STRING()],
-        deterministic=False,
+    """`f(payload STRING)` for SQL: an array of `MakeRecords` texts, one a message of this kind."""
+    return udf(
+        MakeRecords(kind, record_of), result_type=DataTypes.ARRAY(DataTypes.STRING()),
+        func_type="pandas", deterministic=False,
     )  # fmt: skip
 
 

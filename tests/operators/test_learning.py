@@ -12,7 +12,7 @@ from operators.events import Rejected
 from operators.features import FEATURES, Weights
 from operators.learning import Learning, LearningSettings, gradient_in, gradient_of
 from operators.messages import Gradient, ListRow, NewWeights, Outcome
-from operators.outcomes import as_json
+from operators.outcome_records import as_json
 from operators.scoring import RankingSettings
 from operators.strategy import parse_gradient, parse_weights, record_of
 from operators.taught import Taught

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from operators.features import FEATURES, Weights
 from operators.messages import SOURCES, ListRow, Outcome, TrendingRow
-from operators.outcomes import as_json
+from operators.outcome_records import as_json
 from operators.reading import ListedItem, StoredList, read
 from operators.scoring import RankingSettings
 from operators.seen import SeenFilter

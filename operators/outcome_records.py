@@ -1,0 +1,32 @@
+"""Outcomes as records of `headwater.outcomes`.
+
+Apart from `outcomes`, for this runs in PyFlink's worker, where numba does not load: the worker puts
+a method of its own in the place of `print`, and numba looks for it in a module that has none.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from operators.features import FEATURES
+from operators.messages import Outcome
+
+
+def record_of(outcome: Outcome) -> tuple[str, str]:
+    """Key and value of the record of `headwater.outcomes`."""
+    return outcome.user, as_json(outcome).decode()
+
+
+def as_json(outcome: Outcome) -> bytes:
+    """The record of `headwater.outcomes`; `gradient` is there where something was learned."""
+    record: dict[str, Any] = {
+        "event_id": outcome.event_id, "tenant": outcome.tenant, "user_id": outcome.user,
+        "item_id": outcome.item, "event_time": outcome.time_ms, "rank": outcome.rank,
+        "source": outcome.source, "variant": outcome.variant, "model": outcome.model,
+        "list_age_ms": outcome.list_age_ms,
+    }  # fmt: skip
+    if outcome.gradient:
+        slopes = np.frombuffer(outcome.gradient, "<f8").tolist()
+        record["gradient"] = dict(zip(FEATURES, slopes, strict=True))
+    return msgspec.json.encode(record)
