@@ -42,12 +42,18 @@ class Names(msgspec.Struct, frozen=True):
         """Topic."""
         return f"headwater.bench-{self.run}.dead-letters"
 
+    @property
+    def outcomes(self) -> str:
+        """Topic: in the contract's, `learn` would learn from synthetic users."""
+        return f"headwater.bench-{self.run}.outcomes"
+
     def topics(self) -> dict[str, str]:
         """The wire contract's topic → the run's."""
         return {
             "headwater.events": self.events,
             "headwater.items": self.items,
             "headwater.dead-letters": self.dead_letters,
+            "headwater.outcomes": self.outcomes,
         }
 
 
@@ -98,6 +104,7 @@ def plan_of(stack: Stack, names: Names, config: Path | None, sets: Sequence[str]
         f"kafka.events={names.events}",
         f"kafka.items={names.items}",
         f"kafka.dead_letters={names.dead_letters}",
+        f"kafka.outcomes={names.outcomes}",
         # Rows of a benchmark are of no use after it.
         f"cassandra.ttl_s={_TTL_S}",
     ]

@@ -42,7 +42,7 @@ class Names(Struct, frozen=True):
 
     def topics(self) -> dict[str, str]:
         """The wire contract's topic → the run's."""
-        kinds = ("events", "items", "dead-letters")
+        kinds = ("events", "items", "dead-letters", "outcomes")
         return {f"headwater.{kind}": f"headwater.drill-{self.run}.{kind}" for kind in kinds}
 
     @property
@@ -135,6 +135,7 @@ class Scene:
                 f"kafka.events={named['headwater.events']}",
                 f"kafka.items={named['headwater.items']}",
                 f"kafka.dead_letters={named['headwater.dead-letters']}",
+                f"kafka.outcomes={named['headwater.outcomes']}",
             ],
         )  # fmt: skip
 

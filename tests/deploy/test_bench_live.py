@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from deploy.bench.bench import Bench, Tell, run_on
 from deploy.bench.cohorts import GROUPS
@@ -24,9 +25,11 @@ def silent(text: str, done: float | None = None, total: float | None = None) -> 
 
 def run(stack: Stack, tell: Tell = silent, **options: Any) -> Report:
     chosen = BenchOptions(synthetic=FEW, sample_s=1.0, **options)
+    before = outcomes(stack)
     report = run_on(Bench(stack, chosen, tell), kind_of(chosen))
     assert all(job.state in TERMINAL for job in Cluster(stack.flink_rest_url).jobs())
     assert bench_topics(stack) == []
+    assert outcomes(stack) == before, "a job would learn from the users of a benchmark"
     assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
     return report
 
@@ -36,6 +39,19 @@ def bench_topics(stack: Stack) -> list[str]:
 
     topics = AdminClient({"bootstrap.servers": stack.kafka_bootstrap}).list_topics(timeout=10)
     return [name for name in topics.topics if "bench" in name]
+
+
+def outcomes(stack: Stack) -> list[int]:
+    """Ends of the partitions of the wire contract's topic."""
+    topic = "headwater.outcomes"
+    consumer = Consumer({"bootstrap.servers": stack.kafka_bootstrap, "group.id": "bench-test"})
+    numbers = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+    ends = [
+        consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)[1]
+        for number in sorted(numbers)
+    ]
+    consumer.close()
+    return ends
 
 
 def test_every_event_arrives_once_while_no_other_bench_may_run(

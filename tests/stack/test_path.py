@@ -104,7 +104,8 @@ class Site:
 @pytest.fixture
 def config(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A settings file for the shared stack, with topics of this test alone."""
-    names = {name: f"path-{os.getpid()}-{name}" for name in ("events", "items", "dead-letters")}
+    kinds = ("events", "items", "dead-letters", "outcomes")
+    names = {name: f"path-{os.getpid()}-{name}" for name in kinds}
     topics.apply_topics(
         stack.kafka_bootstrap, [topics.Topic(name, 2, {}) for name in names.values()]
     )
