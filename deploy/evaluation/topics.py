@@ -1,5 +1,6 @@
 """The topics of a running system up to a time, as the files that a replay reads."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from jobs.settings import Kafka
 from operators.events import Border, Item, Rejected, parse_event, parse_item
 
 TIMEOUT_S = 20.0
+POLL_S = 0.2
 BATCH = 2000
 _ALWAYS_MS = 2**53
 
@@ -98,12 +100,7 @@ def _records(kafka: Kafka, topic: str) -> Iterator[bytes | None]:
         consumer.assign([TopicPartition(topic, one, low) for one, (low, _) in ends.items()])
         left = set(ends)
         while left:
-            messages = consumer.consume(BATCH, TIMEOUT_S)
-            if not messages:
-                raise EvaluationError(_silent(kafka, topic, "records stay away"))
-            for message in messages:
-                if message.error():
-                    raise EvaluationError(_silent(kafka, topic, message.error().str()))
+            for message in _next(consumer, kafka, topic):
                 number = message.partition()
                 if message.offset() < ends[number][1]:
                     yield message.value()
@@ -113,6 +110,18 @@ def _records(kafka: Kafka, topic: str) -> Iterator[bytes | None]:
         raise EvaluationError(_silent(kafka, topic, error.args[0].str())) from error
     finally:
         consumer.close()
+
+
+def _next(consumer: Any, kafka: Kafka, topic: str) -> list[Any]:
+    """The next records; the client waits for a whole batch, so not for long at a time."""
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not (messages := consumer.consume(BATCH, POLL_S)):
+        if time.monotonic() > deadline_s:
+            raise EvaluationError(_silent(kafka, topic, "records stay away"))
+    for message in messages:
+        if message.error():
+            raise EvaluationError(_silent(kafka, topic, message.error().str()))
+    return list(messages)
 
 
 def _silent(kafka: Kafka, topic: str, why: str) -> str:

@@ -12,6 +12,7 @@ Kafka cannot remove a single record from the middle of a topic. What this leaves
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -63,12 +64,21 @@ def is_about(value: Any, tenant: str, user: str) -> bool:
 
 
 def mentions(letter: Any, user: str) -> bool:
-    """Whether a dead letter, its raw record or its reason, names a user."""
+    """Whether a dead letter, its raw record or its reason, names a user.
+
+    The raw record may be broken JSON, so it is searched for the id as a whole string, or as a
+    number where an id belongs: user 42 is not named by a price of 42 or by user 421. One that is
+    nothing like JSON names a user by the word.
+    """
     if not isinstance(letter, dict):
         return False
     raw = base64.b64decode(letter.get("raw") or b"")
-    spelled = {user.encode(), json.dumps(user)[1:-1].encode()}
-    return any(text in raw for text in spelled) or user in str(letter.get("reason", ""))
+    quoted = {f'"{user}"'.encode(), json.dumps(user).encode()}
+    place = rb'"(?:user_id|session_id)"\s*:\s*' if raw.lstrip()[:1] == b"{" else rb"(?<![\w.])"
+    bare = place + re.escape(user.encode()) + rb"(?![\w.])"
+    named = any(text in raw for text in quoted) or re.search(bare, raw) is not None
+    reason = str(letter.get("reason", ""))
+    return named or any(f"{mark}{user}{mark}" in reason for mark in "`'\"")
 
 
 def records_of(

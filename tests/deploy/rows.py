@@ -60,3 +60,10 @@ class MemoryStore:
 
     def knows(self, tenant, user):
         return (tenant, user, "home") in self.lists or (tenant, user) in self.profiles
+
+    def surfaces(self, tenant, user):
+        return sorted(name for whose, who, name in self.lists if (whose, who) == (tenant, user))
+
+    def rows_of(self, tenant, user):
+        profiles = int((tenant, user) in self.profiles)
+        return {"recommendations": len(self.surfaces(tenant, user)), "profiles": profiles}

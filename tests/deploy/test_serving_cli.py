@@ -9,7 +9,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from deploy.cli import app
-from deploy.serving import console, erasure
+from deploy.serving import console, erasure, held
 from deploy.serving.erasure import ErasureError
 from deploy.serving.store import ItemFacts, Profile
 from deploy.serving.view import ShownList
@@ -27,6 +27,8 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
 
     monkeypatch.setattr(console, "opened", opened)
     monkeypatch.setattr(console, "now_ms", lambda: AS_OF_MS + 1000)
+    removed = held.Removed(letters=2, kept=1)
+    monkeypatch.setattr(held, "rewrite_dead_letters", lambda kafka, user: removed)
     monkeypatch.delenv("COLUMNS", raising=False)
     return made
 
@@ -164,6 +166,7 @@ def test_erase_sends_the_contracts_event_and_waits_for_the_rows_to_go(store, mon
         "kind": "erase", "user_id": "u", "tenant": "t", "event_time": AS_OF_MS + 1000
     }  # fmt: skip
     assert "No row of u is left" in result.output
+    assert "Dead letters that named u: 2 removed." in result.output
 
 
 def test_erase_goes_to_the_topic_of_the_settings(store, monkeypatch, tmp_path):

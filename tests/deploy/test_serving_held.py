@@ -46,6 +46,13 @@ def test_a_letter_names_a_user_raw_escaped_or_in_its_reason():
     assert not mentions(None, "anna")
 
 
+def test_a_short_id_is_not_found_in_prices_and_longer_ids():
+    for raw in (b'{"user_id": "421", "value": 42}', b'{"user_id": 421}', b'{"item_id": "x42"}'):
+        assert not mentions(json.loads(letter(raw, "42 bytes")), "42")
+    for raw in (b'{"user_id": 42}', b'{"session_id":"42", broken', b'{"user_id" : 42,'):
+        assert mentions(json.loads(letter(raw)), "42")
+
+
 def test_records_of_all_topics_are_found_and_unreadable_ones_passed_over(monkeypatch):
     kafka = Kafka()
     found = [

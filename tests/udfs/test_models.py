@@ -37,7 +37,10 @@ def test_where_nothing_is_the_error_says_what_a_model_is(tmp_path):
 
 
 def test_a_hub_id_that_cannot_be_fetched_is_an_error_with_the_cause(monkeypatch):
+    from huggingface_hub import constants
+
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # it was read when it was imported
     with pytest.raises(ModelError, match=r"no-one/no-model cannot be loaded \(hub id; HF_HUB_OFF"):
         Encoder(EncoderSettings(model="no-one/no-model")).load()
 
