@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from deploy.bench import flat
 from deploy.bench.bench import Bench, Tell, run_on
 from deploy.bench.cohorts import GROUPS
 from deploy.bench.console import kind_of
@@ -24,7 +25,7 @@ def silent(text: str, done: float | None = None, total: float | None = None) -> 
 
 
 def run(stack: Stack, tell: Tell = silent, **options: Any) -> Report:
-    chosen = BenchOptions(synthetic=FEW, sample_s=1.0, **options)
+    chosen = BenchOptions(synthetic=FEW, sample_s=1.0, sets=["settle_ms=1000"], **options)
     before = outcomes(stack)
     report = run_on(Bench(stack, chosen, tell), kind_of(chosen))
     assert all(job.state in TERMINAL for job in Cluster(stack.flink_rest_url).jobs())
@@ -94,7 +95,8 @@ def test_a_backlog_is_worked_off(stack: Stack) -> None:
     assert report.completeness.complete
 
 
-def test_groups_are_compared(stack: Stack) -> None:
+def test_groups_are_compared(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat, "_IDLE_S", 3.0)
     shape = Shape(
         rate_per_s=40.0, phase_s=3.0, rounds=1, age_s=5.0, active=4, per_user=5, heavy=60, full=25,
         light=4, items=200, popular=10, builders=20,
