@@ -15,6 +15,9 @@ from deploy.stack.reporting import Report
 JOB = "recommend"
 _KAFKA_S = 20.0
 _TTL_S = 86_400
+TOPICS = (
+    "events", "items", "item-features", "text-signals", "dead-letters", "outcomes", "strategy",
+)  # fmt: skip
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -30,31 +33,16 @@ class Names(msgspec.Struct, frozen=True):
     @property
     def events(self) -> str:
         """Topic."""
-        return f"headwater.bench-{self.run}.events"
+        return self.topics()["headwater.events"]
 
     @property
     def items(self) -> str:
         """Topic."""
-        return f"headwater.bench-{self.run}.items"
-
-    @property
-    def dead_letters(self) -> str:
-        """Topic."""
-        return f"headwater.bench-{self.run}.dead-letters"
-
-    @property
-    def outcomes(self) -> str:
-        """Topic: in the contract's, `learn` would learn from synthetic users."""
-        return f"headwater.bench-{self.run}.outcomes"
+        return self.topics()["headwater.items"]
 
     def topics(self) -> dict[str, str]:
-        """The wire contract's topic → the run's."""
-        return {
-            "headwater.events": self.events,
-            "headwater.items": self.items,
-            "headwater.dead-letters": self.dead_letters,
-            "headwater.outcomes": self.outcomes,
-        }
+        """The wire contract's topic → the run's: nothing of a run gets into the others."""
+        return {f"headwater.{name}": f"headwater.bench-{self.run}.{name}" for name in TOPICS}
 
 
 def require_idle(cluster: Cluster) -> None:
@@ -101,10 +89,10 @@ def plan_of(stack: Stack, names: Names, config: Path | None, sets: Sequence[str]
         f"cassandra.port={stack.cassandra_port}",
         f"cassandra.keyspace={stack.settings.keyspace}",
         f"kafka.group={names.tenant}",
-        f"kafka.events={names.events}",
-        f"kafka.items={names.items}",
-        f"kafka.dead_letters={names.dead_letters}",
-        f"kafka.outcomes={names.outcomes}",
+        *(
+            f"kafka.{name.replace('-', '_')}={names.topics()[f'headwater.{name}']}"
+            for name in TOPICS
+        ),
         # Rows of a benchmark are of no use after it.
         f"cassandra.ttl_s={_TTL_S}",
     ]
