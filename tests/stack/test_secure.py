@@ -1,6 +1,7 @@
 """The path on a stack with TLS, passwords and roles; who is not let in; what logs do not say."""
 
 import json
+import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from deploy.stack.java import find_java
 pytestmark = pytest.mark.stack
 
 USERS = [f"secret-reader-{n}" for n in range(8)]
-ITEMS = [f"book-{n}" for n in range(6)]
+ITEMS = [f"book-{n}" for n in range(60)]
 change = msgspec.structs.replace
 
 
@@ -61,7 +62,8 @@ def produced(stack: Stack, role: str, topic: str, *values: bytes) -> list[int]:
 
 
 def event(number: int) -> bytes:
-    user, item = USERS[number % len(USERS)], ITEMS[(number * 7 + number // 8) % len(ITEMS)]
+    # By chance: users who have met all there is have nothing left to be shown.
+    user, item = USERS[number % len(USERS)], random.Random(number).choice(ITEMS)
     return json.dumps({
         "kind": "interaction", "event_id": f"e{number}", "user_id": user, "item_id": item,
         "action": "like", "event_time": time.time_ns() // 1_000_000,
