@@ -251,7 +251,7 @@ def _counted(rows: Any, chosen: Any, own: int, outside: Any, wanted: Any, x: Any
 def _item_features(rows: Any, chosen: Any, reference: Any, now_h: float, x: Any) -> None:
     """The columns of the item; `reference`: most likes, best log2 of a day and of a month."""
     for number, place in enumerate(chosen):
-        likes, users = float(rows[place, LIKES]), float(rows[place, USERS])
+        likes, users = max(0.0, float(rows[place, LIKES])), max(0.0, float(rows[place, USERS]))
         x[number, POP] = np.log((1 + likes) / (1 + max(reference[0], 0.0))) / 2
         x[number, POP1D] = max(-12.0, rows[place, LIKES_1D] - reference[1]) / 4
         x[number, POP30D] = max(-12.0, rows[place, LIKES_30D] - reference[2]) / 4

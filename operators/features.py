@@ -88,7 +88,9 @@ def item_features(popularity: Floats, reference: Reference, now_ms: Floats) -> F
         reference: Of the tenant.
         now_ms: Event time of the list, shape (n,) or a scalar array.
     """
-    likes, users, day, month, first_h = popularity.T
+    _, _, day, month, first_h = popularity.T
+    # An erasure that overtook an event leaves a count below nothing until the event comes.
+    likes, users = np.maximum(popularity.T[:2], 0.0)
     hours = np.maximum(0.0, (now_ms - EPOCH_MS) / HOUR_MS - first_h)
     columns = np.empty((len(likes), len(ITEM_FEATURES)))
     columns[:, 0] = np.log((1 + likes) / (1 + max(reference.likes, 0))) / 2

@@ -54,9 +54,7 @@ def bench(
     probes: Annotated[
         float, typer.Option(min=0.1, help="Rows looked for from outside, a second.")
     ] = 2.0,
-    patience: Annotated[
-        float, typer.Option(min=1, help="Seconds to wait until all is served.")
-    ] = 600.0,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds until all is served.")] = 600.0,
     out: Annotated[
         Path | None, typer.Option(help="File of the JSON; default: standard output.")
     ] = None,

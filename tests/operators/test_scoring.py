@@ -2,11 +2,19 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.features import FEATURES, ITEM_FEATURES, Weights, outside_part
+from operators.features import (
+    FEATURES,
+    ITEM_FEATURES,
+    Reference,
+    Weights,
+    item_features,
+    outside_part,
+)
 from operators.learning import LearningSettings
 from operators.messages import SOURCES, Availability
 from operators.packing import EPOCH_MS, HOUR_MS, NEVER_LOG2, item_key
@@ -117,6 +125,21 @@ def test_without_any_popular_item_popularity_is_measured_against_nothing():
     stage = ranked({"pop": 1.0, "pop1d": 1.0})
     stage.touch("u", "x", near("a", 0.4, likes=3, likes_1d=NEVER_LOG2))
     assert stage.scores("u") == {"a": pytest.approx(math.log(4) / 2)}
+
+
+def test_a_count_that_an_erasure_has_taken_below_nothing_counts_as_nothing():
+    stage = Ranked(
+        Ranking(RankingSettings(), Weights(values=dict.fromkeys(FEATURES, 1.0)), LearningSettings())
+    )
+    taken = figures("taken", likes=-1, users=-1), figures("plain", likes=0, users=0)
+    stage.send(popular_list("all_time", ("taken", taken[0]), ("plain", taken[1])))
+    stage.touch("u", "i", near("a", 0.5, likes=-1, users=-3))
+    scores = stage.scores("u")
+    assert scores["taken"] == scores["plain"]
+    assert all(map(math.isfinite, scores.values()))
+    numbers = np.array([[-1.0, -1.0, -5.0, -5.0, 0.0], [0.0, 0.0, -5.0, -5.0, 0.0]])
+    rows = item_features(numbers, Reference(likes=3), np.array(1e12))
+    assert rows[0].tolist() == rows[1].tolist()
 
 
 def test_shared_items_fill_up_in_their_order_and_each_stands_once():
