@@ -24,9 +24,14 @@ install: $(READY) ## make the virtual environment from the lock file
 demo: $(READY)   ## real events through real Kafka, Flink and Cassandra; one click; before and after
 	$(BIN)/headwater demo
 
+# Tests on the real services mostly wait, so the others run beside them; their report comes second.
 test: $(READY)   ## lint, types, unit, Flink and whole-path tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest
+	@mkdir -p .headwater
+	@$(BIN)/pytest -m "not stack" > .headwater/tests.log 2>&1 & others=$$!; \
+	$(BIN)/pytest -m stack; stack=$$?; \
+	wait $$others; others=$$?; cat .headwater/tests.log; \
+	exit $$(( stack > others ? stack : others ))
 
 lint: $(READY)   ## ruff and mypy
 	$(BIN)/ruff check .
