@@ -1,0 +1,145 @@
+"""Where an event's CPU time goes: every stage behind its shell, in one process, without Flink.
+
+    python -m tests.bench.stages [--events N] [--rate N] [--profile STAGE]
+
+The made-up population of `headwater bench`, in windows as long as those of a live job. The shells
+are those of a job, their state is of dicts, and rows are made into the statements' parameters that
+a sink would bind. Prints CPU microseconds per event and stage: what they would cost in a job, with
+nothing of Flink, Kafka and Cassandra around them.
+"""
+
+import argparse
+import cProfile
+import json
+import pstats
+import time
+from collections import defaultdict
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from deploy.bench.options import Synthetic
+from deploy.bench.workload import SyntheticWorkload, stamped
+from jobs.settings import Recommend
+from operators.admission import Admission
+from operators.figures import Figures
+from operators.flink.keyed import KeyedShell, pack
+from operators.flink.parsing import ParseEvents
+from operators.history import History
+from operators.neighbours import Neighbours
+from operators.popular import Popular
+from operators.ranking import Ranking
+from tests.flink.fakes import FakeContext
+
+ORDER = ("admission", "figures", "popular", "history", "neighbours", "ranking")
+
+
+def shells(settings: Recommend) -> dict[str, tuple[KeyedShell, FakeContext]]:
+    """A shell a stage, open."""
+    weights, learning = settings.weights, settings.learning
+    makes = {
+        "admission": partial(Admission, settings.admission, settings.strengths),
+        "figures": partial(Figures, settings.figures),
+        "popular": partial(Popular, settings.popular),
+        "history": partial(History, settings.history),
+        "neighbours": partial(Neighbours, settings.neighbours),
+        "ranking": partial(Ranking, settings.ranking, weights, learning),
+    }
+    made = {}
+    for name in ORDER:
+        context = FakeContext()
+        shell = KeyedShell(
+            makes[name], buckets=settings.buckets, meaning="", cache_size=settings.cache_entries,
+            journal_batches=settings.journal_batches, settle_ms=settings.settle_ms,
+            event_time=False,
+        )  # fmt: skip
+        shell.open(context)
+        made[name] = shell, context
+    return made
+
+
+class Run:
+    """All stages; `window` moves one window through them and charges each its CPU time."""
+
+    def __init__(self, settings: Recommend, profiled: str | None) -> None:
+        self.settings = settings
+        self.shells = shells(settings)
+        self.parser = ParseEvents(settings.border, settings.buckets, 2**60, lambda: 2**52)
+        self.parser.open(FakeContext())
+        self.cpu_s: dict[str, float] = defaultdict(float)
+        self.batches: dict[str, int] = defaultdict(int)
+        self.bytes: dict[str, int] = defaultdict(int)
+        self.profile = cProfile.Profile(time.thread_time)
+        self.profiled = profiled
+
+    def window(self, records: list[bytes], *, settles: bool) -> None:
+        inbox: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+        started = time.process_time()
+        for record in records:
+            _, bucket, payload = self.parser._one(record, 2**52)
+            inbox["admission"][bucket].append(payload)
+        self.cpu_s["parse"] += time.process_time() - started
+        for name in ORDER:
+            self._stage(name, inbox, settles=settles)
+
+    def _stage(self, name: str, inbox: Any, *, settles: bool) -> None:
+        shell, context = self.shells[name]
+        if name == self.profiled:
+            self.profile.enable()
+        started = time.process_time()
+        rows: list[Any] = []
+        for bucket, payloads in sorted(inbox[name].items()):
+            context.key = bucket
+            rows += shell.process_element((bucket, ",".join(payloads)), context)
+            self.batches[name] += 1
+        if settles:
+            for bucket in range(self.settings.buckets):
+                context.key = bucket
+                rows += shell.on_timer(0, context)
+        self.cpu_s[name] += time.process_time() - started
+        self.profile.disable()
+        for channel, bucket, payload in (row._values for row in rows):
+            inbox[channel][bucket].append(payload)
+            self.bytes[f"{name} to {channel}"] += len(payload)
+
+
+def events(settings: Synthetic, rate: float) -> Any:
+    """Records of the population, without end."""
+    workload = SyntheticWorkload(settings, "bench", rate)
+    for number, ready in enumerate(workload.events()):
+        yield stamped(ready.body, 10**12 + int(1000 * number / rate))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--warmup", type=int, default=10_000)
+    parser.add_argument("--rate", type=float, default=3000.0)
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--items", type=int, default=5_000)
+    parser.add_argument("--profile", choices=ORDER)
+    options = parser.parse_args()
+    settings = Recommend()
+    size = max(1, int(options.rate * settings.batch_ms / 1000))
+    source = events(Synthetic(users=options.users, items=options.items), options.rate)
+    run = Run(settings, options.profile)
+    done, target = 0, options.warmup
+    for measured in (False, True):
+        run.cpu_s.clear(), run.batches.clear(), run.bytes.clear()
+        run.profile = cProfile.Profile(time.thread_time)
+        done, target = 0, options.events if measured else options.warmup
+        while done < target:
+            run.window(list(islice(source, size)), settles=done // size % 100 == 99)
+            done += size
+    told = {name: round(1e6 * spent / done, 1) for name, spent in run.cpu_s.items()}
+    print(json.dumps({
+        "cpu_us_per_event": told | {"total": round(sum(told.values()), 1)},
+        "events_per_batch": {n: round(done / c, 1) for n, c in run.batches.items()},
+        "bytes_per_event": {n: round(c / done) for n, c in run.bytes.items()},
+    }, indent=2))  # fmt: skip
+    if options.profile:
+        pstats.Stats(run.profile).sort_stats("tottime").print_stats(45)
+
+
+if __name__ == "__main__":
+    main()
