@@ -23,7 +23,7 @@ from deploy.bench.workload import SyntheticWorkload, stamped
 from jobs.settings import Recommend
 from operators.admission import Admission
 from operators.figures import Figures
-from operators.flink.keyed import KeyedShell, pack
+from operators.flink.keyed import KeyedShell
 from operators.flink.parsing import ParseEvents
 from operators.history import History
 from operators.neighbours import Neighbours
