@@ -5,6 +5,7 @@ left its last checkpoints, which Flink keeps on disk. The newest of all of them 
 on.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlparse
@@ -31,19 +32,22 @@ class Savepoint(Struct, frozen=True, kw_only=True):
         path: Where it is; what `flink run -s` takes.
         job_id: Flink's id of the run it was taken of.
         taken_ms: When.
+        meaning: Settings that are part of the state, see `jobs.meaning`; none if not known.
     """
 
     job: str
     path: str
     job_id: str
     taken_ms: int
+    meaning: Mapping[str, str] = {}
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """One run of a job, by Flink's id."""
+    """One run of a job, by Flink's id, and the settings that are part of its state."""
 
     job: str
     job_id: str
+    meaning: Mapping[str, str] = {}
 
 
 class Savepoints:
@@ -66,11 +70,25 @@ class Savepoints:
         """Remember one more."""
         _write(self._file, [*self.all(), savepoint])
 
-    def started(self, job: str, job_id: str) -> None:
+    def started(self, job: str, job_id: str, meaning: Mapping[str, str]) -> None:
         """Remember a run, for the checkpoints it leaves."""
         runs = _read(self._runs, Run)
         kept = [one for one in runs if (self._checkpoints / one.job_id).is_dir()]
-        _write(self._runs, [*kept, Run(job=job, job_id=job_id)])
+        _write(self._runs, [*kept, Run(job=job, job_id=job_id, meaning=meaning)])
+
+    def meaning_of(self, place: str) -> Mapping[str, str]:
+        """Settings that are part of a savepoint, a checkpoint or a run; empty if not known.
+
+        Args:
+            place: What `find` gave, or Flink's id of a run.
+        """
+        path = urlparse(place).path.rstrip("/")
+        for saved in self.all():
+            if urlparse(saved.path).path.rstrip("/") == path:
+                return saved.meaning
+        parts = path.split("/")
+        runs = (one for one in _read(self._runs, Run) if one.job_id in parts)
+        return next((one.meaning for one in runs), {})
 
     def checkpoint(self, job_id: str) -> str | None:
         """The newest checkpoint that a run has completed, if it is still there."""

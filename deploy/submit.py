@@ -17,6 +17,8 @@ from deploy.savepoints import LATEST, Savepoint, Savepoints
 from deploy.stack import Stack, load_settings
 from deploy.stack.reporting import Report, reporter
 from jobs.kinds import kind_of
+from jobs.meaning import meaning
+from operators.meaning import changes, loss
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -88,16 +90,20 @@ def launch(
             "without --from-savepoint: it gives the same rows once more"
         )
         raise HeadwaterError(msg)
-    savepoint = Savepoints(stack.layout).find(job, options.savepoint) if options.savepoint else None
+    savepoints, means = Savepoints(stack.layout), meaning(planned.settings).settings
+    savepoint = savepoints.find(job, options.savepoint) if options.savepoint else None
     preflight.check(planned)
     if savepoint is None:
         forget_offsets(planned.kafka)
+    elif differing := changes(savepoints.meaning_of(savepoint), means):
+        text = f"warning: {loss(differing)}"
+        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
     launcher.make_room(planned.settings.parallelism or 1, report)
     called = launching.command(stack.flink_home, file, planned.arguments, savepoint)
     text = launching.typed(called, stack.flink_env(), launching.shell())
     console.print(text, markup=False, highlight=False, soft_wrap=True)
     job_id = launcher.start(job, called, report)
-    Savepoints(stack.layout).started(job, job_id)
+    savepoints.started(job, job_id, means)
     if options.verbose:
         console.print(launcher.said, markup=False, highlight=False, soft_wrap=True)
     launcher.until_running(job, job_id, report)
@@ -143,8 +149,12 @@ def stop_with_savepoint(stack: Stack, job: str, report: Report) -> Savepoint:
         raise LaunchError(msg)
     report(job, "taking a savepoint")
     path = cluster.stop(job_id, stack.layout.savepoints.as_uri())
-    taken = Savepoint(job=job, path=path, job_id=job_id, taken_ms=time.time_ns() // 1_000_000)
-    Savepoints(stack.layout).record(taken)
+    savepoints = Savepoints(stack.layout)
+    taken = Savepoint(
+        job=job, path=path, job_id=job_id, taken_ms=time.time_ns() // 1_000_000,
+        meaning=savepoints.meaning_of(job_id),
+    )  # fmt: skip
+    savepoints.record(taken)
     report(job, "stopped", done=True)
     return taken
 

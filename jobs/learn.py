@@ -18,6 +18,7 @@ from pyflink.table import StatementSet, StreamTableEnvironment
 
 from jobs import settings as configuration
 from jobs.border import dead_letters, parsed, written
+from jobs.meaning import meaning
 from jobs.settings import Learn, SettingsError
 from jobs.wiring import Flow, kafka_dead_letters, kafka_records, kafka_source, table_environment
 from operators.errors import HeadwaterError
@@ -32,7 +33,7 @@ OUTCOMES, STRATEGY = "source_outcomes", "sink_strategy"
 
 def build(tables: StreamTableEnvironment, settings: Learn) -> StatementSet:
     """Wire the job between the tables `OUTCOMES`, `STRATEGY` and that of the dead letters."""
-    flow = Flow(tables, settings, "")
+    flow = Flow(tables, settings, meaning(settings))
     tables.create_temporary_function("parse_gradients", gradients_parser(settings.buckets))
     tables.create_temporary_function("weights_records", records_of(NewWeights, record_of))
     parsed(tables, settings, flow, OUTCOMES, "learning", "parse_gradients(`value`)")

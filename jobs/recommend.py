@@ -22,6 +22,7 @@ from pyflink.table import StatementSet, StreamTableEnvironment
 from jobs import settings as configuration
 from jobs.access import cassandra_password
 from jobs.border import dead_letters, parsed, written
+from jobs.meaning import meaning
 from jobs.settings import Cassandra, Recommend
 from jobs.wiring import (
     ARRIVED_MS,
@@ -70,7 +71,7 @@ def build(tables: StreamTableEnvironment, settings: Recommend) -> StatementSet:
     Cassandra, a test of files.
     """
     whole = ("ranking",) if settings.learns_in_graph else ()
-    flow = Flow(tables, settings, configuration.meaning(settings), whole)
+    flow = Flow(tables, settings, meaning(settings), whole)
     _parse(tables, settings, flow)
     _stages(settings, flow)
     statements = tables.create_statement_set()

@@ -301,20 +301,3 @@ def _hint(kind: type[Struct], error: str) -> str:
     names = list(table.__struct_fields__)
     near = difflib.get_close_matches(found[1], names, n=1)
     return f"; did you mean `{near[0]}`?" if near else f"; legal are {', '.join(names)}"
-
-
-def meaning(settings: Recommend) -> str:
-    """What makes the numbers in the state mean what they mean, in eight hexadecimal digits.
-
-    Pair weights and strengths are summed into the state; with others, the sums would mix two
-    scales. So the names of the states carry this, and a change of one of these settings starts
-    with empty ones. All other settings may change under a running state.
-    """
-    parts: Mapping[str, Any] = {
-        "strengths": settings.strengths,
-        "history": settings.history,
-        "buckets": settings.buckets,
-    }
-    from hashlib import blake2b
-
-    return blake2b(msgspec.json.encode(parts), digest_size=4).hexdigest()

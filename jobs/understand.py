@@ -27,6 +27,7 @@ from pyflink.table import StatementSet, StreamTableEnvironment
 from jobs import reading
 from jobs import settings as configuration
 from jobs.border import RAW
+from jobs.meaning import meaning
 from jobs.recommend import sink_settings
 from jobs.settings import Recommend
 from jobs.understand_settings import Understand
@@ -66,7 +67,7 @@ def build(tables: StreamTableEnvironment, settings: Understand) -> StatementSet:
     config.set("python.fn-execution.bundle.size", str(settings.bundle_records))
     config.set("python.fn-execution.arrow.batch.size", str(settings.bundle_records))
     config.set("python.fn-execution.bundle.time", str(settings.bundle_ms))
-    flow = Flow(tables, settings, f"buckets{settings.buckets}")
+    flow = Flow(tables, settings, meaning(settings))
     items = f"read_items(`key`, `value`, `partition`, `offset`, {ARRIVED_MS})"
     _read(tables, settings, flow, ITEMS, items, "TRUE")
     _read(tables, settings, flow, EVENTS, "read_events(`value`)", HAS_TEXT)

@@ -16,6 +16,7 @@ from pyflink.table import Schema, StreamTableEnvironment, Table
 from jobs.access import java_client
 from jobs.settings import Job, Kafka
 from operators.flink.keyed import OUTPUT_TYPE, KeyedShell
+from operators.meaning import Meaning
 from operators.stage import Stage
 
 EVENTS, ITEMS, DEAD_LETTERS = "source_events", "source_items", "sink_dead_letters"
@@ -213,7 +214,7 @@ class Flow:
         self,
         tables: StreamTableEnvironment,
         settings: Job,
-        meaning: str,
+        meaning: Meaning,
         whole: Collection[str] = (),
     ) -> None:
         self._tables = tables
@@ -247,7 +248,7 @@ class Flow:
         shell = KeyedShell(
             make,
             buckets=self._settings.buckets,
-            meaning=f"{self._meaning}-whole" if name in self._whole else self._meaning,
+            meaning=self._meaning_of(name),
             cache_size=self._settings.cache_entries,
             journal_batches=self._settings.journal_batches,
             settle_ms=settle_ms or self._settings.settle_ms,
@@ -264,6 +265,12 @@ class Flow:
         view = f"out_{name}"
         self._tables.create_temporary_view(view, self._with_time(stream))
         self._outputs.append((view, frozenset(sends)))
+
+    def _meaning_of(self, name: str) -> Meaning:
+        """With a digest of its own where all of a stage is in one bucket."""
+        if name not in self._whole:
+            return self._meaning
+        return Meaning(f"{self._meaning.digest}-whole", self._meaning.settings)
 
     def _batches(self, name: str, window_ms: int) -> Table:
         source = f"in_{name}"

@@ -15,6 +15,7 @@ import msgspec
 from pyflink.common import Row, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
+from operators.flink.meaning import open_kept
 from operators.flink.metrics import StageMetrics
 from operators.flink.state import (
     FlinkTable,
@@ -24,6 +25,7 @@ from operators.flink.state import (
     open_table,
     state_name,
 )
+from operators.meaning import Meaning
 from operators.stage import BROADCAST, COUNT, Out, Stage, StructCodec, bucket_of, settle_nothing
 
 PIECE_MESSAGES_MAX = 20_000
@@ -71,7 +73,7 @@ class KeyedShell(KeyedProcessFunction):
         make: Callable[[], Stage[Any]],
         *,
         buckets: int,
-        meaning: str,
+        meaning: Meaning,
         cache_size: int,
         journal_batches: int,
         settle_ms: int,
@@ -95,17 +97,19 @@ class KeyedShell(KeyedProcessFunction):
         self._tables: dict[str, FlinkTable[Any]] = {
             table: open_table(
                 runtime_context,
-                state_name(stage.name, table, codec, self._meaning),
+                state_name(stage.name, table, codec, self._meaning.digest),
                 codec,
                 self._cache_size,
             )
             for table, codec in stage.codecs.items()
         }
         self._state = stage.state_type(**self._tables)
-        journal = state_name(stage.name, "journal", StructCodec(str), self._meaning)
+        meaning = self._meaning.digest
+        journal = state_name(stage.name, "journal", StructCodec(str), meaning)
         self._journal = open_journal(runtime_context, journal, self._journal_batches)
-        due = state_name(stage.name, "due", StructCodec(str), self._meaning)
+        due = state_name(stage.name, "due", StructCodec(str), meaning)
         self._due = open_due(runtime_context, f"settle-{due}")
+        self._kept = open_kept(runtime_context, stage.name, self._meaning)
         self._settles = stage.settle is not settle_nothing
         self._metrics = StageMetrics(runtime_context, stage.name)
 
@@ -140,6 +144,7 @@ class KeyedShell(KeyedProcessFunction):
     def _step(self, bucket: int, payload: str) -> list[Row]:
         """Note a batch, apply it, store the tables if it is time; rows of the answers."""
         started_ns = time.perf_counter_ns()
+        self._kept.look(bucket)
         for table in self._tables.values():
             table.enter(bucket)
         for noted in self._journal.unread(bucket):

@@ -122,6 +122,20 @@ def test_submit_from_the_latest_savepoint_goes_on_where_stop_left_off(cluster, c
     assert result.exit_code == 0, result.output
     assert calls[0][3:5] == ["-s", taken.path]
     assert cluster.forgotten == []
+    assert "warning" not in result.output
+
+
+def test_settings_that_are_part_of_the_state_are_warned_of_before_it_begins_empty(cluster, calls):
+    assert invoke("submit", "recommend", "--set", "strengths.click=3").exit_code == 0
+    cluster.active_job = running()
+    assert invoke("stop", "recommend").exit_code == 0
+    cluster.active_job = None
+    again = ("submit", "recommend", "--from-savepoint", "latest", "--set")
+    assert "warning" not in invoke(*again, "strengths.click=3", "--set", "popular_ms=5").output
+    result = invoke(*again, "strengths.click=4")
+    assert result.exit_code == 0, result.output
+    assert "warning: strengths.click was 3 and is 4" in result.output
+    assert "begins empty" in result.output
 
 
 def test_a_replay_begins_anew_instead_of_going_on(cluster, calls):

@@ -85,8 +85,8 @@ def test_a_run_that_was_lost_goes_on_from_its_newest_checkpoint(savepoints, tmp_
     newest = checkpoint(tmp_path, "lost", 8, 200)
     checkpoint(tmp_path, "lost", 9, 300, size=0)
     checkpoint(tmp_path, "foreign", 1, 400)
-    savepoints.started("recommend", "lost")
-    savepoints.started("learn", "foreign")
+    savepoints.started("recommend", "lost", {})
+    savepoints.started("learn", "foreign", {})
     assert savepoints.find("recommend", LATEST) == newest.as_uri()
     assert savepoints.checkpoint("lost") == newest.as_uri()
     assert savepoints.checkpoint("nobody") is None
@@ -94,7 +94,20 @@ def test_a_run_that_was_lost_goes_on_from_its_newest_checkpoint(savepoints, tmp_
 
 def test_a_savepoint_that_is_newer_than_all_checkpoints_wins(savepoints, tmp_path):
     checkpoint(tmp_path, "run", 1, 100)
-    savepoints.started("recommend", "run")
+    savepoints.started("recommend", "run", {})
     taken = msgspec.structs.replace(made(tmp_path, "sp"), taken_ms=101_000)
     savepoints.record(taken)
     assert savepoints.find("recommend", LATEST) == taken.path
+
+
+def test_a_savepoint_a_checkpoint_and_a_run_tell_the_settings_in_their_state(savepoints, tmp_path):
+    told = {"buckets": "16"}
+    newest = checkpoint(tmp_path, "run", 1, 100)
+    savepoints.started("recommend", "run", told)
+    taken = msgspec.structs.replace(made(tmp_path, "sp"), meaning={"buckets": "8"})
+    savepoints.record(taken)
+    assert savepoints.meaning_of("run") == told
+    assert savepoints.meaning_of(newest.as_uri()) == told
+    assert savepoints.meaning_of(taken.path) == {"buckets": "8"}
+    assert savepoints.meaning_of(str(tmp_path / "sp") + "/") == {"buckets": "8"}
+    assert savepoints.meaning_of("s3://elsewhere/sp") == {}

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from pyflink.common import Row
 
 from operators.flink.keyed import KeyedShell, pack, unpack
+from operators.flink.meaning import Kept
+from operators.meaning import Meaning
 from operators.messages import Listed, Noted, order
 from operators.rows import ListRow, ProfileRow
 from operators.rows import Row as ResultRow
@@ -43,7 +45,7 @@ class Workers:
         self.shells = {}
         for name, context in self.contexts.items():
             shell = KeyedShell(
-                partial(stage_named, name), buckets=BUCKETS, meaning="", cache_size=5,
+                partial(stage_named, name), buckets=BUCKETS, meaning=Meaning(), cache_size=5,
                 journal_batches=self.journal_batches, settle_ms=1000, event_time=False,
             )  # fmt: skip
             shell.open(context)
@@ -176,7 +178,7 @@ class Replayed:
 
     def start(self):
         self.shell = KeyedShell(
-            Held, buckets=1, meaning="", cache_size=5, journal_batches=3, settle_ms=1000,
+            Held, buckets=1, meaning=Meaning(), cache_size=5, journal_batches=3, settle_ms=1000,
             event_time=True,
         )  # fmt: skip
         self.shell.open(self.context)
@@ -207,3 +209,43 @@ def test_a_replay_settles_between_the_same_batches_however_far_watermarks_jump()
         broken += crashing.batch(item, at)
         crashing.start()
     assert broken + crashing.watermark(10**9) == want
+
+
+def opened(stored, meaning, warnings):
+    context = FakeContext(stored)
+    state = context.get_map_state(SimpleNamespace(name="figures-meaning"))
+    return context, Kept(state, "figures", meaning, warnings.append)
+
+
+def test_the_log_names_a_changed_setting_once_and_what_it_costs():
+    warnings: list[str] = []
+    context, kept = opened(None, Meaning("a", {"buckets": "3", "strengths.click": "5"}), warnings)
+    for bucket in (0, 1, 0):
+        context.key = bucket
+        kept.look(bucket)
+    assert warnings == []
+    after = Meaning("b", {"buckets": "3", "strengths.click": "6"})
+    context, kept = opened(context.stored, after, warnings)
+    for bucket in (1, 0, 2):
+        context.key = bucket
+        kept.look(bucket)
+    (warning,) = warnings
+    assert warning.startswith("stage figures: strengths.click was 5 and is 6: ")
+    assert "begins empty" in warning
+    context, kept = opened(context.stored, after, warnings)
+    context.key = 0
+    kept.look(0)
+    assert len(warnings) == 1
+
+
+def test_every_shell_looks_at_what_its_state_was_made_with(caplog):
+    context = FakeContext()
+    context.key = 0
+    for settings_of_now in ({"buckets": "1"}, {"buckets": "2"}):
+        shell = KeyedShell(
+            Held, buckets=1, meaning=Meaning("", settings_of_now), cache_size=5, journal_batches=3,
+            settle_ms=1000, event_time=True,
+        )  # fmt: skip
+        shell.open(context)
+        list(shell.process_element(Row(0, pack([noted("u", "a", 1)])), context))
+    assert [record.message.split(":")[0] for record in caplog.records] == ["stage held"]

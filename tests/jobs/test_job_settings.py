@@ -8,17 +8,20 @@ from typing import Any
 import msgspec
 import pytest
 
+from jobs.meaning import meaning
 from jobs.settings import (
     CASSANDRA_PASSWORD,
+    Learn,
     Recommend,
     SettingsError,
     effective,
     from_environment,
     load,
-    meaning,
 )
+from jobs.understand_settings import Understand
 from operators.errors import HeadwaterError
 from operators.features import FEATURES
+from operators.meaning import Meaning, changes
 
 
 def refused(*overrides: str, path=None) -> str:
@@ -260,4 +263,16 @@ def test_every_table_of_settings_was_changed():
 
 def test_the_meaning_is_eight_digits_and_always_the_same():
     assert meaning(Recommend()) == meaning(load(Recommend, None))
-    assert len(bytes.fromhex(meaning(Recommend()))) == 4
+    assert len(bytes.fromhex(meaning(Recommend()).digest)) == 4
+
+
+@pytest.mark.parametrize("path", [path for path in CHANGES if path.split(".")[0] in MEANING])
+def test_a_setting_that_is_part_of_the_state_is_named_when_it_changes(path):
+    told = changes(meaning(Recommend()).settings, meaning(CHANGES[path]).settings)
+    assert [text.split(" was ")[0] for text in told] == [path]
+
+
+def test_the_other_jobs_say_what_is_part_of_their_state():
+    assert meaning(Understand(buckets=3)).settings == {"buckets": "3"}
+    assert meaning(Understand(buckets=3)).digest == "buckets3"
+    assert meaning(Learn()) == Meaning()
