@@ -20,7 +20,7 @@ from operators.packing import (
     key_of,
     words,
 )
-from operators.served import PackedRow, StoredRow, pack_row, unpack_row
+from operators.served import PackedRow, StoredRow, note_known, pack_row, unpack_row
 from operators.stage import StructCodec, Table, pair_key
 
 Ids = NDArray[np.object_]
@@ -196,7 +196,7 @@ def add_seen(table: Table[bytes], key: str, user: RankedUser, item_key: int) -> 
     if seen_filter.size_for(user.seen_count) > len(user.known):
         user.known = seen_filter.build(user.seen.tolist(), user.seen_count)
     else:
-        seen_filter.add(user.known, item_key)
+        note_known(np.frombuffer(user.known, np.uint8), np.uint64(item_key))
 
 
 def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSettings) -> None:

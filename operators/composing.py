@@ -14,10 +14,11 @@ earned carries the score of the place before it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from operators.messages import SOURCES
 
@@ -53,41 +54,39 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(msg)
 
 
-@dataclass
-class Offer:
-    """Candidates, best first: source and slot of the interest of each, and which are fresh.
+class Offer(NamedTuple):
+    """Candidates, best first: equally long arrays.
 
     Attributes:
         sources: Index into `SOURCES`.
-        slots: Of the interest, 0 for none.
+        slots: Of the interest of each, 0 for none.
         contextual: Whether it is popular in the user's segment.
     """
 
-    sources: Sequence[int]
-    slots: Sequence[int]
-    contextual: Sequence[bool]
+    sources: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    contextual: NDArray[np.bool_]
 
 
-@dataclass
-class Place:
-    """One place of a list.
+class Places(NamedTuple):
+    """The places of a list in order: equally long arrays.
 
     Attributes:
-        number: Of the candidate.
+        numbers: Of the candidates.
         given: Whether the place was given to it and not earned by its score.
-        slot: Of the interest that it was given to, 0 for none.
-        propensity: Chance with which it got there.
+        slots: Of the interest that it was given to, 0 for none.
+        propensities: Chance with which it got there.
     """
 
-    number: int
-    given: bool = False
-    slot: int = 0
-    propensity: float = 1.0
+    numbers: NDArray[np.int64]
+    given: NDArray[np.bool_]
+    slots: NDArray[np.int64]
+    propensities: NDArray[np.float64]
 
 
 def compose(
     offer: Offer, strategy: Strategy, shares: Mapping[int, float], draw: int, size: int
-) -> list[Place]:
+) -> Places:
     """Places of one list.
 
     Args:
@@ -98,22 +97,28 @@ def compose(
         size: Places at the most.
     """
     by_interest = _interest_places(strategy) if shares else frozenset()
-    fresh = [n for n, source in enumerate(offer.sources) if source == FRESH]
     order = _order(offer, strategy)
-    if not by_interest and not strategy.most and not (fresh and strategy.explore_places):
-        moved = strategy.kind == "context"
-        return [Place(number, moved) for number in order[:size]]
-    list_ = _Composition(offer, strategy, order)
+    explores = strategy.explore_places > 0 and len(order) < len(offer.sources)
+    if not by_interest and not strategy.most and not explores:
+        best = order[:size]
+        moved = np.full(len(best), strategy.kind == "context")
+        return Places(best, moved, np.zeros(len(best), np.int64), np.ones(len(best)))
+    fresh = np.flatnonzero(offer.sources == FRESH).tolist()
+    list_ = _Composition(offer, strategy, order.tolist())
     explored_from = FIRST - strategy.explore_places
-    while len(list_.places) < size:
-        at = len(list_.places)
+    while (at := len(list_.places)) < size:
         if explored_from <= at < FIRST and list_.explore(fresh, draw + at):
             continue
         if at in by_interest and list_.take_interest(shares):
             continue
         if not list_.take_next():
             break
-    return list_.places
+    columns = zip(*list_.places, strict=True) if list_.places else ((), (), (), ())
+    numbers, given, slots, propensities = columns
+    return Places(
+        np.array(numbers, np.int64), np.array(given, bool), np.array(slots, np.int64),
+        np.array(propensities, np.float64),
+    )  # fmt: skip
 
 
 def _interest_places(strategy: Strategy) -> frozenset[int]:
@@ -124,22 +129,25 @@ def _interest_places(strategy: Strategy) -> frozenset[int]:
     return frozenset(FIRST - 1 - n * FIRST // count for n in range(count)) if count else frozenset()
 
 
-def _order(offer: Offer, strategy: Strategy) -> list[int]:
+def _order(offer: Offer, strategy: Strategy) -> NDArray[np.int64]:
     """Candidates that are not fresh, by score; those the strategy is about first."""
-    known = [n for n, source in enumerate(offer.sources) if source != FRESH]
+    known = np.flatnonzero(offer.sources != FRESH)
     if strategy.kind == "history":
-        return sorted(known, key=lambda n: offer.sources[n] not in (CO_OCCURRENCE, CONTENT))
-    if strategy.kind == "context":
-        return sorted(known, key=lambda n: not offer.contextual[n])
-    return known
+        other = ~np.isin(offer.sources[known], (CO_OCCURRENCE, CONTENT))
+    elif strategy.kind == "context":
+        other = ~offer.contextual[known]
+    else:
+        return known
+    return known[np.argsort(other, kind="stable")]
 
 
 class _Composition:
     """A list as it grows."""
 
     def __init__(self, offer: Offer, strategy: Strategy, order: Sequence[int]) -> None:
-        self.places: list[Place] = []
-        self._offer, self._strategy, self._order = offer, strategy, order
+        self.places: list[tuple[int, bool, int, float]] = []
+        self._sources, self._slots = offer.sources.tolist(), offer.slots.tolist()
+        self._strategy, self._order = strategy, order
         self._used: set[int] = set()
         self._by_source = [0] * len(SOURCES)
         self._by_slot: dict[int, int] = {}
@@ -152,7 +160,7 @@ class _Composition:
         for number in self._order[self._next :]:
             if number not in self._used and self._may(number):
                 moved = self._strategy.kind == "context"
-                self._put(Place(number, given=moved))
+                self._put(number, given=moved)
                 return True
         return False
 
@@ -164,12 +172,8 @@ class _Composition:
         )
         for slot in behind:
             for number in self._order:
-                if (
-                    self._offer.slots[number] == slot
-                    and number not in self._used
-                    and self._may(number)
-                ):
-                    self._put(Place(number, given=True, slot=slot))
+                if self._slots[number] == slot and number not in self._used and self._may(number):
+                    self._put(number, given=True, slot=slot)
                     return True
         return False
 
@@ -178,17 +182,17 @@ class _Composition:
         left = [number for number in fresh if number not in self._used]
         if not left:
             return False
-        self._put(Place(left[draw % len(left)], given=True, propensity=1 / len(left)))
+        self._put(left[draw % len(left)], given=True, propensity=1 / len(left))
         return True
 
     def _may(self, number: int) -> bool:
-        source = self._offer.sources[number]
+        source = self._sources[number]
         most = self._strategy.most.get(SOURCES[source])
         return most is None or len(self.places) >= FIRST or self._by_source[source] < most
 
-    def _put(self, place: Place) -> None:
-        self._used.add(place.number)
-        self._by_source[self._offer.sources[place.number]] += 1
-        slot = self._offer.slots[place.number]
-        self._by_slot[slot] = self._by_slot.get(slot, 0) + 1
-        self.places.append(place)
+    def _put(self, number: int, *, given: bool, slot: int = 0, propensity: float = 1.0) -> None:
+        self._used.add(number)
+        self._by_source[self._sources[number]] += 1
+        own = self._slots[number]
+        self._by_slot[own] = self._by_slot.get(own, 0) + 1
+        self.places.append((number, given, slot, propensity))

@@ -31,7 +31,7 @@ from operators.accumulator import (
     remember,
     seen_keys,
 )
-from operators.features import FEATURES, Floats, Weights, outside_part
+from operators.features import FEATURES, Floats, Reference, Weights, outside_part
 from operators.figures import FRESH
 from operators.kernels import NOWHERE, place_of
 from operators.learning import LearningSettings, Voices, gradient_of
@@ -54,9 +54,9 @@ from operators.outcomes import counts, is_hit, outcome_of
 from operators.packing import Keys, contained, key_of
 from operators.profiles import change, hear, profile_row, refuse, shares_of
 from operators.reasons import list_row
-from operators.scoring import Candidates, RankingSettings, Scored, listed, score
+from operators.scoring import NOTHING, Candidates, RankingSettings, Scored, listed, score
 from operators.served import RowCodec, Served, SharedRow, StoredRow, serve
-from operators.shelves import GENERAL, Shelves
+from operators.shelves import GENERAL, Shelf, Shelves
 from operators.stage import (
     COUNT,
     BytesCodec,
@@ -69,9 +69,6 @@ from operators.stage import (
     tick,
 )
 from operators.trending import ALL, shared_row, trending_row
-
-NOTHING = Scored([], np.empty(0, np.uint64), np.empty(0), np.empty(0), [], [], [], [], [])
-"""In place of a list of a user who wants none of the user's own: no profile is read for it."""
 
 
 @dataclass
@@ -104,6 +101,7 @@ class _Run:
         users: That it has read, by key.
         served: What was being shown to them before it.
         changed: The last message of each user that needs a new list.
+        shelves: By tenant and names of lists.
     """
 
     state: RankingState
@@ -111,6 +109,7 @@ class _Run:
     users: dict[str, RankedUser] = field(default_factory=dict)
     served: dict[str, Served] = field(default_factory=dict)
     changed: dict[str, OfUser] = field(default_factory=dict)
+    shelves: dict[tuple[str, ...], tuple[Shelf, Reference]] = field(default_factory=dict)
     outs: list[Out] = field(default_factory=list)
 
     def user(self, key: str) -> RankedUser:
@@ -152,7 +151,7 @@ class Ranking:
         learning: LearningSettings,
         variant: str = "default",
     ) -> None:
-        self._settings = settings
+        self._settings, self._strategies = settings, settings.strategies
         self._voices = Voices(weights)
         self._snapshot = learning.snapshot if learning.enabled else 0
         self._variant = variant
@@ -284,16 +283,16 @@ class Ranking:
 
     def _lists(self, run: _Run) -> None:
         """New rows of the users that changed."""
-        state, settings = run.state, self._settings
+        state = run.state
         for key, message in run.changed.items():
             user = run.users[key]
             tenant, name = _whose(message)
             values, model = self._voices.of(state.weights, tenant)
-            lists = dict.fromkeys(settings.strategies, NOTHING)
+            lists = dict.fromkeys(self._strategies, NOTHING)
             if not user.personalise:
                 user.snapshot, user.features = user.snapshot[:0], user.features[:0]
             else:
-                lists = self._composed(state, key, user, message, values)
+                lists = self._composed(run, key, user, message, values)
             user.clock_us = tick(user.clock_us, message.time_ms)
             digests = [one.digest(bytes(user.known)) for one in lists.values()]
             digest = b"".join(digests) if user.personalise else b"off"
@@ -301,13 +300,13 @@ class Ranking:
                 user.digest, user.generation = digest, user.generation + 1
                 user.listed = _stored_row(user, next(iter(lists.values())), model)
                 for surface, one in lists.items():
-                    whose, strategy = (tenant, name, surface), settings.strategies[surface]
+                    whose, strategy = (tenant, name, surface), self._strategies[surface]
                     run.outs.append(Out("rows", key, list_row(whose, user, one, strategy)))
             state.changed.put(key, (tenant, name))
 
     def _composed(
         self,
-        state: RankingState,
+        run: _Run,
         key: str,
         user: RankedUser,
         message: OfUser,
@@ -315,12 +314,12 @@ class Ranking:
     ) -> dict[str, Scored]:
         """The list of each surface; the best candidates stay with their features."""
         settings = self._settings
-        candidates = self._candidates(state, key, user, message)
+        candidates = self._candidates(run, key, user, message)
         ranked = score(candidates, values, settings, self._snapshot)
         user.snapshot, user.features = ranked.snapshot, ranked.features
         shares = shares_of(user, message.time_ms, settings)
         return {surface: listed(ranked, strategy, shares, settings.list_max)
-                for surface, strategy in settings.strategies.items()}  # fmt: skip
+                for surface, strategy in self._strategies.items()}  # fmt: skip
 
     def settle(self, state: RankingState) -> list[Out]:
         """Profiles of all users that did something since the last call."""
@@ -332,19 +331,19 @@ class Ranking:
         state.changed.clear()
         return outs
 
-    def _candidates(
-        self, state: RankingState, key: str, user: RankedUser, message: OfUser
-    ) -> Candidates:
-        tenant, name = _whose(message)
-        names = self._names(user)
-        shelf, reference = self._shelves.of(state.shared, tenant, names)
+    def _candidates(self, run: _Run, key: str, user: RankedUser, message: OfUser) -> Candidates:
+        state, (tenant, name) = run.state, _whose(message)
+        names = (tenant, *self._names(user))
+        if names not in run.shelves:
+            run.shelves[names] = self._shelves.of(state.shared, tenant, names[1:])
+        shelf, reference = run.shelves[names]
         seen = seen_keys(state.seen, key, user)
         unavailable = _unavailable(state, tenant)
         return Candidates(user, seen, shelf, unavailable, reference, message.time_ms, name)
 
     def _names(self, user: RankedUser) -> list[str]:
         """Shared lists that candidates come from; a user without events gets the own ones first."""
-        used = self._settings.strategies.values()
+        used = self._strategies.values()
         by_context = any(one.kind == "context" for one in used)
         segment = [f"segment:{user.segment}"] if user.segment else []
         if user.events:
@@ -400,5 +399,5 @@ def _stored_row(user: RankedUser, scored: Scored, model: str) -> StoredRow:
         return StoredRow(as_of_ms=as_of_ms, model=model)
     return StoredRow(
         scored.ids, scored.keys, scored.scores.astype("<f4"), scored.item_scores.astype("<f4"),
-        as_of_ms, model, bytes(scored.sources), not scored.personal,
+        as_of_ms, model, scored.sources.astype(np.uint8).tobytes(), not scored.personal,
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """The row of a list, with the source, the seed and the reason of every item."""
 
+from typing import Any
+
 import numpy as np
 
 from operators.accumulator import RankedUser
@@ -15,22 +17,26 @@ NOTHING_DONE = "this user has not done anything yet; what is popular where the u
 ASKED_FOR = "this user has not done anything yet; what is popular in the topics asked for is shown"
 NOT_PERSONAL = "this user has switched personalisation off"
 
+_Behind = tuple[int, int, int, str]
+"""What is behind an item: source, slot of the interest, number of the user's event, shared list."""
+
 
 class _Index:
     """Values in order of first use, and places of them that fit a byte."""
 
     def __init__(self) -> None:
-        self.values: list[tuple[str, ...]] = []
+        self.places: dict[Any, int] = {}
 
-    def of(self, value: tuple[str, ...] | None) -> int:
+    def of(self, value: Any) -> int:
         """Place of a value; 255 for none, or where there is no more room."""
         if value is None:
             return NO_SEED
-        if value not in self.values:
-            if len(self.values) == NO_SEED:
+        place = self.places.get(value)
+        if place is None:
+            if len(self.places) == NO_SEED:
                 return NO_SEED
-            self.values.append(value)
-        return self.values.index(value)
+            place = self.places[value] = len(self.places)
+        return place
 
 
 def list_row(
@@ -51,21 +57,38 @@ def list_row(
             user.clock_us, tenant, name, [], b"", b"", b"", b"", [], user.generation,
             NOT_PERSONAL, b"", surface, kind, model=user.listed.model,
         )  # fmt: skip
-    seeds, texts = _Index(), _Index()
-    places = range(len(scored.ids))
-    seeded = [_seed(user, scored, place) for place in places]
-    seed_bytes = bytes(seeds.of(seed) for seed in seeded)
-    reasons = bytes(texts.of(_text(user, scored, place, seeded[place])) for place in places)
-    certain = all(chance == 1 for chance in scored.propensities)
+    seeds, seed_places, texts, text_places = _explained(user, scored)
     return ListRow(
         user.clock_us, tenant, name, list(scored.ids), scored.scores.astype("<f4").tobytes(),
-        scored.item_scores.astype("<f4").tobytes(), bytes(scored.sources), seed_bytes,
-        [(item, title) for item, title in seeds.values], user.generation,
-        fallback_of(user, scored), bytes(user.known), surface, kind, reasons,
-        [text for (text,) in texts.values],
-        b"" if certain else np.array(scored.propensities, "<f4").tobytes(),
+        scored.item_scores.astype("<f4").tobytes(), scored.sources.astype(np.uint8).tobytes(),
+        seed_places, seeds, user.generation, fallback_of(user, scored),
+        bytes(user.known), surface, kind, text_places, texts,
+        b"" if (scored.propensities == 1).all() else scored.propensities.astype("<f4").tobytes(),
         user.listed.model,
     )  # fmt: skip
+
+
+def _explained(
+    user: RankedUser, scored: Scored
+) -> tuple[list[tuple[str, str]], bytes, list[str], bytes]:
+    """Seeds, and the place of each item's among them; texts of the reasons, likewise.
+
+    Few things are behind many items, so each is put into words once.
+    """
+    seeds, texts = _Index(), _Index()
+    known: dict[_Behind, tuple[int, int]] = {}
+    told: list[tuple[int, int]] = []
+    for behind in zip(
+        scored.sources.tolist(), scored.slots.tolist(), scored.seeds.tolist(), scored.lists,
+        strict=True,
+    ):  # fmt: skip
+        found = known.get(behind)
+        if found is None:
+            seed = _seed(user, behind)
+            found = known[behind] = seeds.of(seed), texts.of(_text(user, behind, seed))
+        told.append(found)
+    by_seed, by_text = zip(*told, strict=True) if told else ((), ())
+    return list(seeds.places), bytes(by_seed), list(texts.places), bytes(by_text)
 
 
 def fallback_of(user: RankedUser, scored: Scored) -> str:
@@ -77,30 +100,26 @@ def fallback_of(user: RankedUser, scored: Scored) -> str:
     return ASKED_FOR if user.topics else NOTHING_DONE
 
 
-def _seed(user: RankedUser, scored: Scored, place: int) -> tuple[str, str] | None:
+def _seed(user: RankedUser, behind: _Behind) -> tuple[str, str] | None:
     """The user's own item behind a place: of the event that says most, or of the interest."""
-    seed = user.seeds.get(scored.seeds[place])
-    if seed is not None or not scored.slots[place]:
+    _, slot, event, _ = behind
+    seed = user.seeds.get(event)
+    if seed is not None or not slot:
         return seed
     return next(
-        ((one.item, one.title) for one in user.interests.clusters
-         if one.slot == scored.slots[place]),
-        None,
-    )  # fmt: skip
+        ((one.item, one.title) for one in user.interests.clusters if one.slot == slot), None
+    )
 
 
-def _text(
-    user: RankedUser, scored: Scored, place: int, seed: tuple[str, str] | None
-) -> tuple[str] | None:
+def _text(user: RankedUser, behind: _Behind, seed: tuple[str, str] | None) -> str | None:
     """The reason, where source and seed alone do not say it."""
-    source, slot = scored.sources[place], scored.slots[place]
+    source, slot, _, name = behind
     if source == FRESH:
-        return ("New here, shown to find out who likes it",)
+        return "New here, shown to find out who likes it"
     if source == TRENDING:
-        name = scored.lists[place]
         asked = name.startswith("category:") and name.partition(":")[2] in user.topics
-        return (reason_of(name) + (", which you asked for" if asked else ""),)
+        return reason_of(name) + (", which you asked for" if asked else "")
     for one in user.interests.clusters:
         if slot and one.slot == slot:
-            return (f"Because of your interest in {name_of(one)}",)
-    return (f"Similar to {seed[1]}",) if source == CONTENT and seed is not None else None
+            return f"Because of your interest in {name_of(one)}"
+    return f"Similar to {seed[1]}" if source == CONTENT and seed is not None else None

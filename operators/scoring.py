@@ -21,15 +21,12 @@ from operators.candidates import CONTENT as CONTENT_SUM
 from operators.composing import (
     CO_OCCURRENCE,
     CONTENT,
-    FRESH,
-    TRENDING,
     Offer,
-    Place,
+    Places,
     Strategy,
     compose,
 )
 from operators.features import Floats, Reference
-from operators.figures import FRESH as NEW
 from operators.mood import MoodSettings
 from operators.packing import EPOCH_MS, HOUR_MS, Keys, Words
 from operators.shelves import Shelf
@@ -112,16 +109,16 @@ class Scored:
     keys: Keys
     scores: Floats
     item_scores: Floats
-    sources: list[int]
-    seeds: list[int]
-    slots: list[int]
+    sources: NDArray[np.int64]
+    seeds: NDArray[np.int64]
+    slots: NDArray[np.int64]
     lists: list[str]
-    propensities: list[float]
+    propensities: Floats
 
     @property
     def personal(self) -> bool:
         """Whether anything in it comes from what the user did."""
-        return CO_OCCURRENCE in self.sources or CONTENT in self.sources
+        return bool((self.sources <= CONTENT).any())
 
     def digest(self, known: bytes) -> bytes:
         """Eight bytes that change when the list does, or the filter that is stored beside it.
@@ -129,9 +126,17 @@ class Scored:
         An item without neighbours lets all rows fade alike, which moves no score; a reader has
         to hear of it nevertheless, or would show it once it is popular.
         """
-        ids, scores = "\x00".join(self.ids).encode(), self.scores.astype("<f4").tobytes()
-        told = f"{self.seeds}{self.slots}{self.sources}{self.propensities}"
-        return blake2b(b"\x00".join((ids, scores, told.encode(), known)), digest_size=8).digest()
+        told = (self.seeds, self.slots, self.sources, self.propensities)
+        parts = ["\x00".join(self.ids).encode(), self.scores.astype("<f4").tobytes()]
+        parts += [column.tobytes() for column in told]
+        return blake2b(b"\x00".join([*parts, known]), digest_size=8).digest()
+
+
+NOTHING = Scored(
+    [], np.empty(0, np.uint64), np.empty(0), np.empty(0), np.empty(0, np.int64),
+    np.empty(0, np.int64), np.empty(0, np.int64), [], np.empty(0),
+)  # fmt: skip
+"""In place of a list of a user who wants none of the user's own: no profile is read for it."""
 
 
 def score(one: Candidates, values: Floats, settings: RankingSettings, snapshot: int = 0) -> Ranked:
@@ -170,35 +175,29 @@ def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size
         size: Items at the most.
     """
     shelf, own, found = ranked.candidates.shelf, ranked.own, ranked.places
-    numbers = found.tolist()
-    lists = ["" if place < own else shelf.lists[place - own] for place in numbers]
-    inside = ranked.rows[found]
-    content = (inside[:, CONTENT_SUM] > inside[:, MAIN] / 2).tolist()
-    sources = [
-        (CONTENT if said else CO_OCCURRENCE) if place < own else FRESH if name == NEW else TRENDING
-        for place, said, name in zip(numbers, content, lists, strict=True)
-    ]
-    slots = inside[:, INTEREST].astype(np.int64).tolist()
-    offer = Offer(sources, slots, [name.startswith("segment:") for name in lists])
+    rows = ranked.rows
+    said = rows[:own, CONTENT_SUM] > rows[:own, MAIN] / 2
+    sources = np.concatenate([np.where(said, CONTENT, CO_OCCURRENCE), shelf.sources])
+    contextual = np.concatenate([np.zeros(own, bool), shelf.contextual])
+    slots = rows[found, INTEREST].astype(np.int64)
+    offer = Offer(sources[found], slots, contextual[found])
     places = compose(offer, strategy, shares, _draw(ranked.candidates), size)
-    chosen = [place.number for place in places]
-    at = found[chosen]
-    ids = [ranked.candidates.user.ids[n] if n < own else shelf.ids[n - own] for n in at.tolist()]
+    at = found[places.numbers]
+    numbers, ids = at.tolist(), ranked.candidates.user.ids
     return Scored(
-        ids, ranked.keys[at], _descending(ranked.scores, places), ranked.item_scores[chosen],
-        [sources[n] for n in chosen], ranked.rows[at, BEST_AT].astype(np.int64).tolist(),
-        [place.slot for place in places], [lists[n] for n in chosen],
-        [place.propensity for place in places],
+        [ids[n] if n < own else shelf.ids[n - own] for n in numbers],
+        ranked.keys[at], _descending(ranked.scores, places), ranked.item_scores[places.numbers],
+        sources[at], rows[at, BEST_AT].astype(np.int64), places.slots,
+        ["" if n < own else shelf.lists[n - own] for n in numbers], places.propensities,
     )  # fmt: skip
 
 
-def _descending(scores: Floats, places: list[Place]) -> Floats:
+def _descending(scores: Floats, places: Places) -> Floats:
     """Scores as a reader sorts by them: what was given its place has that of the one before."""
-    found = np.empty(len(places))
-    before = float(scores.max()) if len(scores) else 0.0
-    for at, place in enumerate(places):
-        before = before if place.given else min(before, float(scores[place.number]))
-        found[at] = before
+    if not len(places.numbers):
+        return np.empty(0)
+    own = np.where(places.given, np.inf, scores[places.numbers])
+    found: Floats = np.minimum(np.minimum.accumulate(own), scores.max())
     return found
 
 

@@ -174,6 +174,16 @@ def _knows(known: Any, key: Any) -> bool:
 
 
 @kernel
+def note_known(known: Any, key: Any) -> None:
+    """Put a key into the filter, as `operators.seen.add` does."""
+    bits = np.uint64(8 * len(known))
+    first, step = key & np.uint64(0xFFFFFFFF), (key >> np.uint64(32)) | np.uint64(1)
+    for probe in range(PROBES):
+        place = (first + np.uint64(probe) * step) % bits
+        known[place >> np.uint64(3)] |= np.uint8(1 << (place & np.uint64(7)))
+
+
+@kernel
 def merge(
     keys: Any, scores: Any, parts: Any, shared_keys: Any, shared_scores: Any, shared_parts: Any,
     known: Any, unavailable: Any,
@@ -184,10 +194,11 @@ def merge(
     values = np.empty(len(places))
     count = 0
     for place in range(own):
-        value, part = float(scores[place]), float(parts[place])
+        # Not `float`: compiled, that leaves 32 bits at 32 bits, and a reader counts in 64.
+        value, part = np.float64(scores[place]), np.float64(parts[place])
         fresh = place_of(shared_keys, len(shared_keys), keys[place])
-        if fresh != NOWHERE and float(shared_parts[fresh]) != part:
-            value = value - part + float(shared_parts[fresh])
+        if fresh != NOWHERE and np.float64(shared_parts[fresh]) != part:
+            value = value - part + np.float64(shared_parts[fresh])
         if not is_in(unavailable, keys[place]):
             places[count], values[count] = place, -value
             count += 1
@@ -196,7 +207,7 @@ def merge(
         if place_of(keys, own, key) != NOWHERE or is_in(unavailable, key):
             continue
         if len(known) == 0 or not _knows(known, key):
-            places[count], values[count] = own + place, -float(shared_scores[place])
+            places[count], values[count] = own + place, -np.float64(shared_scores[place])
             count += 1
     order = np.argsort(values[:count], kind="mergesort")
     return places[:count][order]

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from operators.accumulator import Ids
 from operators.candidates import COLUMNS, CONTENT
 from operators.candidates import LIKES as LIKES_AT
+from operators.composing import FRESH, TRENDING
 from operators.features import Reference
+from operators.figures import FRESH as NEW
 from operators.messages import PopularList
 from operators.packing import FIGURES, LIKES, LIKES_1D, LIKES_30D, Keys, Words, keys_in, words
 from operators.stage import Table, pair_key
@@ -27,12 +30,16 @@ class Shelf:
 
     Attributes:
         lists: Name of the list that each item stands in first.
+        sources: Index into `messages.SOURCES` of each.
+        contextual: Whether that list is of a segment.
     """
 
     rows: Words
     keys: Keys
     ids: Ids
     lists: Sequence[str]
+    sources: NDArray[np.int64]
+    contextual: NDArray[np.bool_]
 
 
 class Shelves:
@@ -70,8 +77,13 @@ def make_shelf(lists: Sequence[PopularList]) -> Shelf:
     first = np.sort(np.unique(keys, return_index=True)[1])
     rows = np.zeros((len(first), COLUMNS), np.float32)
     rows[:, LIKES_AT:CONTENT] = figures[first, 3:]
-    names = [one.name for one in lists for _ in one.ids]
-    return Shelf(rows, keys[first], ids[first], [names[place] for place in first.tolist()])
+    named = [one.name for one in lists for _ in one.ids]
+    names = [named[place] for place in first.tolist()]
+    return Shelf(
+        rows, keys[first], ids[first], names,
+        np.array([FRESH if name == NEW else TRENDING for name in names], np.int64),
+        np.array([name.startswith("segment:") for name in names], bool),
+    )  # fmt: skip
 
 
 def make_reference(lists: Sequence[PopularList]) -> Reference:

@@ -225,21 +225,20 @@ def test_a_mood_moves_shares_only_as_its_mode_says(mode, felt, brighter):
 
 def offer(*kinds: tuple[str, int], contextual=()) -> Offer:
     sources = [SOURCES.index(source) for source, _ in kinds]
-    return Offer(sources, [slot for _, slot in kinds],
-                 [n in contextual for n in range(len(kinds))])  # fmt: skip
+    return Offer(np.array(sources, int), np.array([slot for _, slot in kinds], int),
+                 np.array([n in contextual for n in range(len(kinds))], bool))  # fmt: skip
 
 
 CF = [("co_occurrence", 1)] * 20 + [("co_occurrence", 2)] * 5
 
 
 def numbers(places) -> list[int]:
-    return [place.number for place in places]
+    return places.numbers.tolist()
 
 
 def test_a_second_interest_gets_places_that_its_scores_would_not_earn():
     places = compose(offer(*CF), Strategy(interest_places=2), {1: 0.6, 2: 0.4}, 0, 15)
-    given = [at for at, place in enumerate(places) if place.given]
-    assert given == [4, 9]
+    assert np.flatnonzero(places.given).tolist() == [4, 9]
     assert numbers(places)[4] == 20
     assert numbers(compose(offer(*CF), Strategy(interest_places=0), {1: 1.0}, 0, 15)) == [
         *range(15)
@@ -248,7 +247,7 @@ def test_a_second_interest_gets_places_that_its_scores_would_not_earn():
 
 def test_by_interests_alone_all_ten_follow_the_shares():
     places = compose(offer(*CF), Strategy(kind="interests"), {1: 0.7, 2: 0.3}, 0, 10)
-    assert sum(place.slot == 2 for place in places) == 3
+    assert (places.slots == 2).sum() == 3
 
 
 def test_history_puts_shared_lists_last_and_context_puts_the_segment_first():
@@ -264,7 +263,7 @@ def test_a_quota_holds_for_the_first_ten_only():
     places = compose(offer(*mixed), Strategy(interest_places=0, most={"trending": 1}), {}, 0, 24)
     kinds = [mixed[number][0] for number in numbers(places)]
     assert kinds[:10].count("trending") == 1
-    assert len(places) == 24
+    assert len(places.numbers) == 24
 
 
 def test_explored_places_are_the_last_of_ten_and_say_their_chance():
@@ -272,9 +271,9 @@ def test_explored_places_are_the_last_of_ten_and_say_their_chance():
     strategy = Strategy(interest_places=0, explore_places=2)
     found = [compose(offer(*mixed), strategy, {}, draw, 14) for draw in range(40)]
     for places in found:
-        assert [place.propensity for place in places[:8]] == [1.0] * 8
-        assert [place.propensity for place in places[8:10]] == [1 / 4, 1 / 3]
-        assert len(set(numbers(places))) == len(places)
+        assert places.propensities[:8].tolist() == [1.0] * 8
+        assert places.propensities[8:10].tolist() == [1 / 4, 1 / 3]
+        assert len(set(numbers(places))) == len(places.numbers)
         assert all(mixed[number][0] == "co_occurrence" for number in numbers(places)[10:])
     assert {numbers(places)[8] for places in found} == {12, 13, 14, 15}
 
@@ -290,12 +289,13 @@ def test_explored_places_are_the_last_of_ten_and_say_their_chance():
 def test_no_item_stands_twice_and_quotas_hold(kinds, strategy, draw, has_shares):
     given = {1: 0.5, 2: 0.3, 3: 0.2} if has_shares else {}
     places = compose(offer(*kinds), strategy, given, draw, 30)
-    assert len(set(numbers(places))) == len(places) <= 30
+    assert len(set(numbers(places))) == len(numbers(places)) <= 30
     first = [kinds[number][0] for number in numbers(places)[:FIRST]]
     for source, most in strategy.most.items():
         if source != "fresh":
-            assert first.count(source) <= max(most, 0) or len(places) < FIRST
-    assert places == compose(offer(*kinds), strategy, given, draw, 30)
+            assert first.count(source) <= max(most, 0) or len(numbers(places)) < FIRST
+    again = compose(offer(*kinds), strategy, given, draw, 30)
+    assert numbers(again) == numbers(places)
 
 
 @pytest.mark.parametrize("fields", [{"interest_places": 11}, {"explore_places": -1},

@@ -15,6 +15,7 @@ from operators.outcome_records import as_json
 from operators.reading import ListedItem, StoredList, read
 from operators.scoring import RankingSettings
 from operators.seen import SeenFilter
+from operators.served import SharedRow, StoredRow, serve
 from tests.builders import event, listing
 from tests.driven import near, noted, plain, popular_list, sent, user_changed
 from tests.graph import Graph
@@ -54,6 +55,21 @@ class Reader:
         seen = SeenFilter(row.known) if row else ()
         size, gone = 1000, sorted(unavailable)
         return list(read(own, self.shared, seen=seen, unavailable=gone, size=size).items)
+
+
+def test_a_list_is_merged_in_64_bits_as_a_reader_does():
+    """In 32 bits the item with its fresh part would come behind the other, by one unit."""
+    scores, part = np.array([-6.8490596], "<f4"), np.array([1.7339307], "<f4")
+    fresh, other = np.array([1.7339312, 1.7339312], "<f4"), np.array([-6.849059] * 2, "<f4")
+    own = StoredRow(["b"], np.array([2], np.uint64), scores, part, 0, "m", b"\0")
+    shared = SharedRow(["a", "b"], np.array([1, 2], np.uint64), other, fresh, 0, "m")
+    none = np.empty(0, np.uint64)
+    before = [ListedItem(item_id=item, score=float(score), item_score=float(piece), source="",
+                         seed=None, reason="")
+              for item, score, piece in (("b", scores[0], part[0]), ("a", other[0], fresh[0]),
+                                         ("b", other[1], fresh[1]))]  # fmt: skip
+    want = read(StoredList(items=before[:1], as_of_ms=0), StoredList(items=before[1:], as_of_ms=0))
+    assert serve(own, shared, b"", none).shown == [one.item_id for one in want.items]
 
 
 @given(streams(max_size=60), st.integers(1, 4))

@@ -1,5 +1,6 @@
 """The filter of known items: never a no to a known one, seldom a yes to another."""
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -7,12 +8,22 @@ from hypothesis import strategies as st
 from operators import seen
 from operators.packing import item_key
 from operators.seen import SeenFilter
+from operators.served import note_known
 
 
 @given(st.lists(st.text(min_size=1), max_size=200))
 def test_a_known_item_is_always_found(items):
     packed = seen.build([item_key(item) for item in items], len(items))
     assert all(item in SeenFilter(bytes(packed)) for item in items)
+
+
+@given(st.sets(st.integers(0, 2**64 - 1), max_size=20), st.sampled_from([64, 128, 4096]))
+def test_the_compiled_way_to_add_sets_the_same_bits(keys, size):
+    plain, compiled = bytearray(size), bytearray(size)
+    for key in keys:
+        seen.add(plain, key)
+        note_known(np.frombuffer(compiled, np.uint8), np.uint64(key))
+    assert compiled == plain
 
 
 @given(st.integers(0, 2**64 - 1), st.sampled_from([64, 128, 4096]))
