@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench drills clean lock install tools
+.PHONY: help demo test lint format bench drills savepoint clean lock install tools
 
 help:            ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock requirements-understand.lock deploy/installer.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Headwater needs Python 3.11: install it or set PYTHON=/path/to/python3.11"; exit 1; }
@@ -52,6 +52,9 @@ tools:           ## Prometheus, and a browser to test its page: as root on Debia
 
 drills: $(READY) ## kill and starve the real stack under load; nothing may be lost
 	$(BIN)/headwater drill
+
+savepoint: $(READY) ## at a release: keep its state for the tests of the next one
+	$(BIN)/python -m tests.upgrade.make
 
 lock: $(READY)   ## renew the two lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --extra evaluate --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -61,11 +62,11 @@ def _taskmanagers(scene: Scene) -> list[str]:
 
 def kill_taskmanagers(scene: Scene, load: Load | None) -> None:
     """One after the other; the Python worker is left behind, as a real kill leaves it."""
-    for number, name in enumerate(_taskmanagers(scene)):
-        if number:
-            scene.wait(scene.is_running, "the job after the loss of a TaskManager")
+    for name in _taskmanagers(scene):
+        before = scene.restarts()
         scene.site.stack.kill(name, with_workers=False)
         scene.up()
+        scene.wait(partial(scene.is_back, before), "the job after the loss of a TaskManager")
 
 
 def kill_jobmanager(scene: Scene, load: Load | None) -> None:

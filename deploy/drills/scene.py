@@ -42,7 +42,7 @@ class Names(Struct, frozen=True):
 
     def topics(self) -> dict[str, str]:
         """The wire contract's topic → the run's."""
-        kinds = ("events", "items", "dead-letters", "outcomes")
+        kinds = ("events", "items", "item-features", "text-signals", "dead-letters", "outcomes")
         return {f"headwater.{kind}": f"headwater.drill-{self.run}.{kind}" for kind in kinds}
 
     @property
@@ -100,8 +100,8 @@ class Scene:
 
     # --- what it is made of
 
-    def create_topics(self, load: Population) -> Load:
-        """Make the topics and publish the catalogue."""
+    def make_topics(self) -> None:
+        """Make the topics, empty."""
         named = self.names.topics()
         wanted = [
             one._replace(name=named[one.name])
@@ -109,6 +109,11 @@ class Scene:
             if one.name in named
         ]
         topics.apply_topics(self.site.stack.kafka_bootstrap, wanted)
+
+    def create_topics(self, load: Population) -> Load:
+        """Make the topics and publish the catalogue."""
+        self.make_topics()
+        named = self.names.topics()
         made = Load(
             connect(self.site.client()), named["headwater.events"], named["headwater.items"], load
         )
@@ -134,6 +139,8 @@ class Scene:
                 f"cassandra.port={stack.cassandra_port}", f"cassandra.keyspace={self.keyspace}",
                 f"kafka.events={named['headwater.events']}",
                 f"kafka.items={named['headwater.items']}",
+                f"kafka.item_features={named['headwater.item-features']}",
+                f"kafka.text_signals={named['headwater.text-signals']}",
                 f"kafka.dead_letters={named['headwater.dead-letters']}",
                 f"kafka.outcomes={named['headwater.outcomes']}",
             ],
@@ -206,6 +213,15 @@ class Scene:
         """Whether all tasks run."""
         now = self.cluster.job(self.job_id)
         return bool(now.vertices) and now.state == "RUNNING" and now.ready() == len(now.vertices)
+
+    def is_back(self, restarts: int) -> bool:
+        """Whether it has gone back to a checkpoint since so many restarts and runs, or has ended.
+
+        Until the loss of a TaskManager is noticed, all tasks seem to run.
+        """
+        if self.cluster.job(self.job_id).state in TERMINAL:
+            return True
+        return self.restarts() > restarts and self.is_running()
 
     def has_checkpoint(self) -> bool:
         """Whether this run has completed a checkpoint."""

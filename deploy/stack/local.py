@@ -77,6 +77,8 @@ class Stack:
     ) -> list[str]:
         """Starts what is missing, waits until all of it serves, creates topics and tables.
 
+        A TaskManager whose Python cannot start any more is replaced.
+
         Args:
             report: Told each step.
             taskmanagers: How many to have; ``None`` means the setting. One that died is
@@ -92,6 +94,7 @@ class Stack:
         """
         with self._locked(report):
             records = self._records()
+            self._retire(records, report)
             wanted = self._wanted(records, taskmanagers)
             missing = [name for name in wanted if not self._alive(records, name)]
             self._clean_up_after(records, missing)
@@ -128,6 +131,7 @@ class Stack:
             if not self._alive(records, JOBMANAGER):
                 msg = "the JobManager does not run: run `headwater up` first"
                 raise ServiceError(msg)
+            self._retire(records, report)
             names = [name for name in self._wanted(records, count) if is_flink(name)]
             monitoring.follow(names, self.settings, self.layout)
             missing = [name for name in names if not self._alive(records, name)]
@@ -137,6 +141,16 @@ class Stack:
             config = services.prepare_flink(self.settings, self.layout, starter.tools)
             starter.flink(names, config)
             return missing
+
+    def _retire(self, records: dict[str, Record], report: Report) -> None:
+        """End the TaskManagers that live and cannot run Python: they count as died."""
+        if not self._alive(records, JOBMANAGER):
+            return
+        broken = readiness.without_python(self.flink_rest_url)
+        for record in records.values():
+            if record.resource_id in broken and processes.alive(record):
+                report(record.service, "its Python did not start: begins anew")
+                processes.stop(record, self.settings.stop_timeout_s)
 
     def _wanted(self, records: dict[str, Record], taskmanagers: int | None) -> list[str]:
         count = self.settings.taskmanagers if taskmanagers is None else taskmanagers

@@ -17,6 +17,8 @@ from deploy.stack.settings import HOST, StackSettings
 
 POLL_S = 0.2
 TAIL_LINES = 12
+JOBS_ASKED = 5
+NO_PYTHON = "pemja.core.PythonInterpreter$MainInterpreter.initialize"
 
 
 def listens(port: int) -> bool:
@@ -57,6 +59,24 @@ def registered_taskmanagers(rest_url: str) -> set[str]:
     """
     answer = get_json(f"{rest_url}/taskmanagers")
     return {entry["id"] for entry in answer["taskmanagers"]} if answer else set()
+
+
+def without_python(rest_url: str) -> set[str]:
+    """Resource ids of the TaskManagers that cannot run a Python stage any more.
+
+    PemJa remembers for the life of the process that its first start of Python was interrupted, as
+    happens when the job is cancelled in that very moment; each later task fails with that again.
+    """
+    jobs = get_json(f"{rest_url}/jobs/overview") or {"jobs": []}
+    newest = sorted(jobs["jobs"], key=lambda job: -job["start-time"])[:JOBS_ASKED]
+    told = [get_json(f"{rest_url}/jobs/{job['jid']}/exceptions?maxExceptions=20") for job in newest]
+    return {
+        failure["taskManagerId"]
+        for one in told
+        if one
+        for failure in one["exceptionHistory"]["entries"]
+        if NO_PYTHON in failure["stacktrace"] and failure.get("taskManagerId")
+    }
 
 
 def answers(record: Record, settings: StackSettings) -> bool:

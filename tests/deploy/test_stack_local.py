@@ -76,6 +76,33 @@ def states(stack: Stack) -> dict[str, str]:
     return {one.service: one.state for one in stack.status()}
 
 
+def test_a_taskmanager_whose_python_cannot_start_any_more_is_replaced(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.up(taskmanagers=2)
+    before = pids(stack)
+    trace = (
+        "java.lang.Error: java.lang.InterruptedException\n\tat "
+        "pemja.core.PythonInterpreter$MainInterpreter.initialize(PythonInterpreter.java:406)"
+    )
+    failures = [
+        {"stacktrace": trace, "taskManagerId": "taskmanager-2"},
+        {"stacktrace": "java.io.IOException: lost", "taskManagerId": "taskmanager-1"},
+        {"stacktrace": trace, "taskManagerId": None},
+    ]
+
+    def answer(url: str) -> object:
+        if url.endswith("/jobs/overview"):
+            return {"jobs": [{"jid": "j", "start-time": 1}]}
+        assert "/jobs/j/exceptions" in url
+        return {"exceptionHistory": {"entries": failures}}
+
+    monkeypatch.setattr(readiness, "get_json", answer)
+    assert stack.up() == ["taskmanager-2"]
+    now = pids(stack)
+    assert {name for name, pid in now.items() if pid != before[name]} == {"taskmanager-2"}
+
+
 def test_up_starts_everything_and_a_second_one_nothing(stack: Stack) -> None:
     everything = ["kafka", "cassandra", "jobmanager", "taskmanager-1"]
     assert stack.up() == everything
