@@ -163,8 +163,13 @@ class Cluster:
 
     def failure(self, job_id: str) -> str:
         """Stack trace of the newest failure, empty if there was none."""
-        found = self._get(f"/jobs/{job_id}/exceptions?maxExceptions=1", _Exceptions)
-        return found.history.entries[0].stacktrace if found.history.entries else ""
+        found = self.failures(job_id, 1)
+        return found[0] if found else ""
+
+    def failures(self, job_id: str, most: int = 10) -> list[str]:
+        """Stack traces of so many failures, the newest first: each ended the tasks once."""
+        found = self._get(f"/jobs/{job_id}/exceptions?maxExceptions={most}", _Exceptions)
+        return [one.stacktrace for one in found.history.entries]
 
     def checkpoint_counts(self, job_id: str) -> CheckpointCounts:
         """How many checkpoints of a run were completed, and how many failed."""

@@ -18,6 +18,7 @@ from jobs.kinds import KINDS
 
 RUNNING_TIMEOUT_S = 300.0
 POLL_S = 0.5
+FAILURES_MAX = 4
 NEEDED_VARIABLES = (
     "JAVA_HOME", "FLINK_CONF_DIR", "FLINK_LIB_DIR", "FLINK_LOG_DIR", "PYTHONPATH",
 )  # fmt: skip
@@ -170,10 +171,13 @@ class Launcher:
         return found[1]
 
     def until_running(self, job: str, job_id: str, report: Report) -> None:
-        """Waits until every task runs; a job that fails before that is cancelled.
+        """Waits until every task runs.
+
+        A task may fail on the way, of a heartbeat that came late on a busy machine for one: Flink
+        starts it again. After `FAILURES_MAX` failures there is no hope, and the job is cancelled.
 
         Raises:
-            LaunchError: It failed, with the cause, or the time is over.
+            LaunchError: It failed too often, with the newest cause, or the time is over.
         """
         deadline = self._clock() + RUNNING_TIMEOUT_S
         while True:
@@ -182,25 +186,33 @@ class Launcher:
                 report(job, f"running, {len(now.vertices)} tasks", done=True)
                 return
             state = f"{now.ready()} of {len(now.vertices)} tasks run"
-            self._refuse_failure(job, job_id, now.state)
+            failed = self._failed(job, job_id, now.state)
             if self._clock() > deadline:
                 msg = (
                     f"{job} does not run after {RUNNING_TIMEOUT_S:.0f} s ({state}) and goes on "
                     f"trying: see {self._cluster.url}/#/job/running/{job_id}"
                 )
                 raise LaunchError(msg)
-            report(job, state if now.vertices else now.state.lower())
+            report(job, (state if now.vertices else now.state.lower()) + failed)
             self._sleep(POLL_S)
 
-    def _refuse_failure(self, job: str, job_id: str, state: str) -> None:
-        trace = self._cluster.failure(job_id)
-        if not trace and state not in {"FAILING", "RESTARTING", *TERMINAL}:
-            return
-        cause = "\n  ".join(root_cause(trace)) or "Flink tells no cause: see the JobManager's log"
-        if state not in TERMINAL:
+    def _failed(self, job: str, job_id: str, state: str) -> str:
+        """What failed so far, in words; empty if nothing did.
+
+        Raises:
+            LaunchError: It was too often, or the job has ended.
+        """
+        traces = self._cluster.failures(job_id)
+        causes = root_cause(traces[0]) if traces else []
+        if state not in TERMINAL and len(traces) < FAILURES_MAX:
+            return f", after failure {len(traces)}: {causes[-1][:100]}" if causes else ""
+        cause = "\n  ".join(causes) or "Flink tells no cause: see the JobManager's log"
+        if state in TERMINAL:
+            ended = f"is {state.lower()}"
+        else:
             self._cluster.cancel(job_id)
-        cause = _explained(cause)
-        msg = f"{job} did not start and was cancelled:\n  {cause}"
+            ended = f"failed {len(traces)} times and was cancelled"
+        msg = f"{job} did not start, it {ended}:\n  {_explained(cause)}"
         raise LaunchError(msg)
 
     def until_finished(self, job: str, job_id: str, report: Report) -> None:

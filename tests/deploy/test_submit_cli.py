@@ -35,8 +35,8 @@ class PlayedCluster:
     def job(self, job_id):
         return Job(state=self.state, vertices=[Vertex(name="t", status=self.status)])
 
-    def failure(self, job_id):
-        return ""
+    def failures(self, job_id):
+        return []
 
     def cancel(self, job_id):
         self.ended_with = "cancel"

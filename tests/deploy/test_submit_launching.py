@@ -16,9 +16,9 @@ ID = "0123456789abcdef" * 2
 class PlayedCluster:
     url = "http://flink"
 
-    def __init__(self, jobs=(), slots=(1, 1), states=(), failures=("",)):
+    def __init__(self, jobs=(), slots=(1, 1), states=(), failures=((),)):
         self.list, self._slots = list(jobs), Slots(*slots)
-        self.states, self.failures = list(states), list(failures)
+        self.states, self.looks = list(states), list(failures)
         self.cancelled = []
 
     def active(self, name):
@@ -30,8 +30,12 @@ class PlayedCluster:
     def job(self, job_id):
         return self.states.pop(0) if len(self.states) > 1 else self.states[0]
 
+    def failures(self, job_id):
+        """The newest first, more of them at each look."""
+        return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+
     def failure(self, job_id):
-        return self.failures.pop(0) if len(self.failures) > 1 else self.failures[0]
+        return next(iter(self.failures(job_id)), "")
 
     def cancel(self, job_id):
         self.cancelled.append(job_id)
@@ -160,18 +164,33 @@ def test_a_job_runs_when_all_its_tasks_do():
     ]
 
 
-def test_a_job_that_restarts_before_it_ran_is_cancelled_and_its_cause_told():
+WHY = "java.A: x\nCaused by: java.B: why\n"
+
+
+def test_a_job_that_fails_again_and_again_is_cancelled_and_its_newest_cause_told():
+    looks = [["java.C: first"] * n for n in range(launching.FAILURES_MAX)]
     cluster = PlayedCluster(
-        states=[tasks("RESTARTING", "FAILED")], failures=["java.A: x\nCaused by: java.B: why\n"]
+        states=[tasks("RESTARTING", "FAILED")], failures=[*looks, [WHY, *looks[-1]]]
     )
-    with pytest.raises(LaunchError, match=r"(?s)did not start.*java\.B: why"):
+    with pytest.raises(LaunchError, match=r"(?s)it failed 4 times and was cancelled.*java\.B: why"):
         launcher(cluster).until_running("recommend", ID, Told())
     assert cluster.cancelled == [ID]
 
 
+def test_a_job_that_flink_starts_again_is_waited_for():
+    states = [tasks("RESTARTING", "FAILED"), tasks("RUNNING", "RUNNING")]
+    cluster, told = PlayedCluster(states=states, failures=[[WHY]]), Told()
+    launcher(cluster).until_running("recommend", ID, told)
+    assert told == [
+        ("0 of 1 tasks run, after failure 1: java.B: why", False),
+        ("running, 1 tasks", True),
+    ]
+    assert cluster.cancelled == []
+
+
 def test_a_job_that_failed_needs_no_cancelling():
     cluster = PlayedCluster(states=[tasks("FAILED", "FAILED")])
-    with pytest.raises(LaunchError, match="tells no cause"):
+    with pytest.raises(LaunchError, match=r"(?s)it is failed.*tells no cause"):
         launcher(cluster).until_running("recommend", ID, Told())
     assert cluster.cancelled == []
 
