@@ -56,6 +56,7 @@ def _on_services() -> list[Facts]:
             services.pack(
                 Path(url2pathname(urlparse(place).path)), release.SAVED / release.SAVEPOINT
             )
+            runs.clear_rows()
             runs.start(place)
             return [_turn(runs, number) for number in range(1, stream.TURNS + 1)]
     finally:

@@ -10,6 +10,7 @@ import msgspec
 
 from deploy.drills.console import Options, opened
 from deploy.drills.load import connect
+from deploy.drills.rows import TABLES
 from deploy.drills.scene import Names, Scene, keyspaces
 from deploy.serving.store import Store
 from deploy.stack import Stack
@@ -62,6 +63,11 @@ class Runs:
         active = self._scene.cluster.active("headwater-recommend")
         if active is not None:
             self._scene.cluster.cancel(active.job_id)
+
+    def clear_rows(self) -> None:
+        """Forget what is in Cassandra: what comes after has to come from the state."""
+        for table in TABLES:
+            self._scene.site.session.execute(f"TRUNCATE {self._scene.keyspace}.{table}")
 
     def caught_up(self) -> None:
         """Wait until all that was sent is in the state."""
