@@ -160,6 +160,7 @@ def _stages(settings: Recommend, flow: Flow) -> None:
         partial(
             Taught if settings.learns_in_graph else Ranking,
             settings.ranking, settings.weights, settings.learning, settings.cassandra.variant,
+            settings.shadows,
         ),
         sends=("rows", "outcomes"), window_ms=batch_ms,
     )  # fmt: skip

@@ -10,7 +10,8 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -26,9 +27,11 @@ from operators.learning import LearningSettings
 from operators.neighbours import NeighboursSettings
 from operators.popular import PopularSettings
 from operators.scoring import RankingSettings
+from operators.shadows import Shadow
 from operators.strengths import Strengths
 
 Positive = Annotated[int, Meta(ge=1)]
+ShadowName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,31}$")]
 SECRET = re.compile("jaas|password|secret|token|credential|[._]key$", re.IGNORECASE)
 CASSANDRA_PASSWORD = "HEADWATER_CASSANDRA_PASSWORD"
 KAFKA_PASSWORD = "HEADWATER_KAFKA_PASSWORD"
@@ -158,6 +161,7 @@ class Recommend(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         popular_ms: How often the shared lists are renewed; at least `window_ms`.
         late_ms: Live, events older than this are counted as late (and used).
+        shadows: By name, models that are judged on the same stream and served to nobody.
     """
 
     popular_ms: Positive = 1000
@@ -172,6 +176,7 @@ class Recommend(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ranking: RankingSettings = field(default_factory=RankingSettings)
     weights: Weights = field(default_factory=Weights)
     learning: LearningSettings = field(default_factory=LearningSettings)
+    shadows: dict[ShadowName, Shadow] = {}
 
     @property
     def learns_by_topic(self) -> bool:
@@ -288,16 +293,22 @@ def _merge(values: dict[str, Any], more: Mapping[str, Any], override: str) -> No
 
 def _hint(kind: type[Struct], error: str) -> str:
     """Legal keys of the table in which msgspec found an unknown one."""
-    found = re.search(r"unknown field `(\w+)`(?: - at `\$\.([\w.]+)`)?", error)
+    found = re.search(r"unknown field `(\w+)`(?: - at `\$\.([\w.\[\]]+)`)?", error)
     if found is None:
-        return f"; features are {', '.join(FEATURES)}" if "features" in error else ""
+        unknown = "features" in error and "legal" not in error
+        return f"; features are {', '.join(FEATURES)}" if unknown else ""
     table: Any = kind
-    for part in (found[2] or "").split("."):
-        if part:
-            table = next(f.type for f in msgspec.structs.fields(table) if f.name == part)
+    for part in re.findall(r"\w+|\[", found[2] or ""):
+        table = get_args(table)[1] if part == "[" else _type_of(table, part)
     if SECRET.search(found[1]) or "passw" in found[1]:
         variable = KAFKA_PASSWORD if table is Kafka else CASSANDRA_PASSWORD
         return f"; a password is read from the file `password_file` names, or from {variable}"
     names = list(table.__struct_fields__)
     near = difflib.get_close_matches(found[1], names, n=1)
     return f"; did you mean `{near[0]}`?" if near else f"; legal are {', '.join(names)}"
+
+
+def _type_of(table: Any, name: str) -> Any:
+    """The type of a field; of one that may be None, what it is else."""
+    kind = next(f.type for f in msgspec.structs.fields(table) if f.name == name)
+    return get_args(kind)[0] if isinstance(kind, UnionType) else kind

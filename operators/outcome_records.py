@@ -19,7 +19,10 @@ def record_of(outcome: Outcome) -> tuple[str, str]:
 
 
 def as_json(outcome: Outcome) -> bytes:
-    """The record of `headwater.outcomes`; `gradient` is there where something was learned."""
+    """The record of `headwater.outcomes`.
+
+    `gradient` is there where something was learned, `shadows` (rank by name) where there are any.
+    """
     record: dict[str, Any] = {
         "event_id": outcome.event_id, "tenant": outcome.tenant, "user_id": outcome.user,
         "item_id": outcome.item, "event_time": outcome.time_ms, "rank": outcome.rank,
@@ -29,4 +32,6 @@ def as_json(outcome: Outcome) -> bytes:
     if outcome.gradient:
         slopes = np.frombuffer(outcome.gradient, "<f8").tolist()
         record["gradient"] = dict(zip(FEATURES, slopes, strict=True))
+    if outcome.shadows:
+        record["shadows"] = outcome.shadows
     return msgspec.json.encode(record)

@@ -23,7 +23,7 @@ def outcome_of(
     who: Any = message.counted.signal if isinstance(message, Pulled) else message
     figures = message.counted.figures if isinstance(message, Pulled) else b""
     first = who.first if isinstance(message, Pulled) else not known
-    rank, source = served.find(key_of(figures) if figures else who.item_key)
+    rank, source = served.find(key_of_item(message))
     row = served.own if served.own.model else served.shared
     return Outcome(
         message.time_ms, message.event_id, who.tenant, who.user, who.item, who.action,
@@ -32,6 +32,11 @@ def outcome_of(
         served.own.fallback, user.events, max(0, users_of(figures) - first) if figures else None,
         served.shown,
     )  # fmt: skip
+
+
+def key_of_item(message: Pulled | Noted) -> int:
+    """Key of the item that the user did something with."""
+    return key_of(message.counted.figures) if isinstance(message, Pulled) else message.item_key
 
 
 def counts(outcome: Outcome) -> bool:

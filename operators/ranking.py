@@ -31,6 +31,7 @@ from operators.accumulator import (
     remember,
     seen_keys,
 )
+from operators.composing import Strategy
 from operators.features import FEATURES, Floats, Reference, Weights, outside_part
 from operators.figures import FRESH
 from operators.kernels import NOWHERE, place_of
@@ -50,12 +51,13 @@ from operators.messages import (
     UserChanged,
     order,
 )
-from operators.outcomes import counts, is_hit, outcome_of
+from operators.outcomes import counts, is_hit, key_of_item, outcome_of
 from operators.packing import Keys, contained, key_of
 from operators.profiles import change, hear, profile_row, refuse, shares_of
 from operators.reasons import list_row
-from operators.scoring import NOTHING, Candidates, RankingSettings, Scored, listed, score
-from operators.served import RowCodec, Served, SharedRow, StoredRow, serve
+from operators.scoring import NOTHING, Candidates, Ranked, RankingSettings, Scored, listed, score
+from operators.served import SHOWN, RowCodec, Served, SharedRow, StoredRow, serve
+from operators.shadows import NO_ROW, Merged, Row, Shadow, merged, row_of, standing_key
 from operators.shelves import GENERAL, Shelf, Shelves
 from operators.stage import (
     COUNT,
@@ -64,6 +66,7 @@ from operators.stage import (
     Out,
     StructCodec,
     Table,
+    labelled,
     pair_key,
     scoped,
     tick,
@@ -75,8 +78,9 @@ from operators.trending import ALL, shared_row, trending_row
 class RankingState:
     """Users; keys of their items in chunks; shared lists; keys of unavailable items; changed users.
 
-    By tenant, `standing` holds the row `all` as a reader finds it, `weights` those in force;
-    `changed` holds (tenant, user) of the users whose stored profile has to be renewed.
+    By tenant, `standing` holds the row `all` as a reader finds it, and as shadows would have it,
+    `weights` those in force; `shadow` holds what shadows would have stored of a user, by name;
+    `changed` (tenant, user) of the users whose stored profile has to be renewed.
     """
 
     user: Table[RankedUser]
@@ -84,6 +88,7 @@ class RankingState:
     shared: Table[PopularList]
     standing: Table[SharedRow]
     weights: Table[NewWeights]
+    shadow: Table[dict[str, Row]]
     unavailable: Table[bytes]
     changed: Table[tuple[str, str]]
 
@@ -97,9 +102,9 @@ class _Run:
     """One call of `apply`.
 
     Attributes:
-        standing: The rows `all` that this call renews, as they stood before, by tenant.
+        standing: The rows `all` that this call renews, as they stood before, by their keys.
         users: That it has read, by key.
-        served: What was being shown to them before it.
+        served: What was being shown to them before it; `shadowed` what shadows would have shown.
         changed: The last message of each user that needs a new list.
         shelves: By tenant and names of lists.
     """
@@ -108,6 +113,7 @@ class _Run:
     standing: dict[str, SharedRow] = field(default_factory=dict)
     users: dict[str, RankedUser] = field(default_factory=dict)
     served: dict[str, Served] = field(default_factory=dict)
+    shadowed: dict[str, dict[str, Merged]] = field(default_factory=dict)
     changed: dict[str, OfUser] = field(default_factory=dict)
     shelves: dict[tuple[str, ...], tuple[Shelf, Reference]] = field(default_factory=dict)
     outs: list[Out] = field(default_factory=list)
@@ -123,8 +129,16 @@ class _Run:
         """Keep nothing of a user."""
         _delete_seen(self.state, key, self.users.pop(key))
         self.state.user.delete(key)
-        self.changed.pop(key, None)
-        self.served.pop(key, None)
+        self.drop(key)
+
+    def drop(self, key: str) -> None:
+        """Make no list for a user, and judge what was being shown anew."""
+        for noted in (self.changed, self.served, self.shadowed):
+            noted.pop(key, None)
+
+    def before(self, key: str) -> SharedRow:
+        """A row `all` as it stood before this call."""
+        return self.standing.get(key) or self.state.standing.get(key) or SharedRow()
 
 
 class Ranking:
@@ -138,6 +152,7 @@ class Ranking:
         "shared": StructCodec(PopularList),
         "standing": RowCodec(),
         "weights": StructCodec(NewWeights),
+        "shadow": StructCodec(dict[str, Row]),
         "unavailable": BytesCodec(),
         "changed": StructCodec(tuple[str, str]),
     }
@@ -150,8 +165,12 @@ class Ranking:
         weights: Weights,
         learning: LearningSettings,
         variant: str = "default",
+        shadows: Mapping[str, Shadow] | None = None,
     ) -> None:
         self._settings, self._strategies = settings, settings.strategies
+        self._shadows = {
+            name: (shadow, shadow.settings(settings)) for name, shadow in (shadows or {}).items()
+        }
         self._voices = Voices(weights)
         self._snapshot = learning.snapshot if learning.enabled else 0
         self._variant = variant
@@ -172,6 +191,7 @@ class Ranking:
     def _take_shared(self, run: _Run, shared: Sequence[Shared]) -> None:
         """Keep what is for everybody; the row `all` is renewed, its old one stays for the run."""
         state = run.state
+        renewed: list[str] = []
         for message in shared:
             if isinstance(message, Availability):
                 _note_availability(state, message)
@@ -179,11 +199,12 @@ class Ranking:
                 state.weights.put(message.tenant, message)
             elif isinstance(message, PopularList):
                 state.shared.put(pair_key(message.tenant, message.name), message)
-                if message.name == ALL:
-                    before = state.standing.get(message.tenant) or SharedRow()
-                    run.standing.setdefault(message.tenant, before)
-        for tenant in run.standing:
-            state.standing.put(tenant, self._shared_row(state, tenant, ALL))
+                if message.name == ALL and message.tenant not in run.standing:
+                    renewed.append(message.tenant)
+                    run.standing |= {key: run.before(key) for key in self._keys(message.tenant)}
+        for tenant in renewed:
+            for key, shadow in self._keys(tenant).items():
+                state.standing.put(key, self._shared_row(state, tenant, ALL, shadow))
         for message in shared:
             if isinstance(message, RowDue):
                 tenant, name = message.tenant, message.name
@@ -191,12 +212,20 @@ class Ranking:
                 row = trending_row(tenant, name, message.written_us, made)
                 run.outs.append(Out("rows", scoped(tenant, name), row))
 
-    def _shared_row(self, state: RankingState, tenant: str, name: str) -> SharedRow:
+    def _keys(self, tenant: str) -> dict[str, Shadow | None]:
+        """Keys of the rows `all` of a tenant, and whose weights order them."""
+        shadows = {standing_key(tenant, name): one for name, (one, _) in self._shadows.items()}
+        return {tenant: None, **shadows}
+
+    def _shared_row(
+        self, state: RankingState, tenant: str, name: str, shadow: Shadow | None = None
+    ) -> SharedRow:
         shared = state.shared.get(pair_key(tenant, name)) or PopularList(
             0, "", tenant, name, [], b""
         )
         reference = self._shelves.reference(state.shared, tenant)
         values, model = self._voices.of(state.weights, tenant)
+        values = shadow.values(values) if shadow else values
         outside = outside_part(values, self._settings.candidates_max)
         return shared_row(shared, reference, values, outside, model)
 
@@ -213,8 +242,7 @@ class Ranking:
             run.users[key] = user = _forget(run.state, key, user, message)
             row = ForgetRow(user.clock_us, message.tenant, message.user)
             run.outs.append(Out("rows", key, row))
-            run.changed.pop(key, None)
-            run.served.pop(key, None)
+            run.drop(key)
         else:
             self._apply_one(run, key, user, message)
             run.changed[key] = message
@@ -256,6 +284,8 @@ class Ranking:
         outcome = outcome_of(message, user, served, self._variant, known=known)
         if outcome.liked and outcome.first:
             outcome = replace(outcome, gradient=self._gradient(run.state, user, message))
+        if self._shadows:
+            outcome = replace(outcome, shadows=self._shadow_ranks(run, key, user, message))
         run.outs.append(Out("outcomes", key, outcome))
 
     def _gradient(self, state: RankingState, user: RankedUser, message: Pulled | Noted) -> bytes:
@@ -269,9 +299,25 @@ class Ranking:
         return gradient_of(user.features, values, place).astype("<f8").tobytes()
 
     def _served(self, run: _Run, user: RankedUser, tenant: str) -> Served:
-        shared = run.standing.get(tenant) or run.state.standing.get(tenant) or SharedRow()
-        known = bytes(user.known) if user.personalise and user.listed.model else b""
-        return serve(user.listed, shared, known, _unavailable(run.state, tenant))
+        unavailable = _unavailable(run.state, tenant)
+        return serve(user.listed, run.before(tenant), _filter(user), unavailable)
+
+    def _shadow_ranks(
+        self, run: _Run, key: str, user: RankedUser, message: Pulled | Noted
+    ) -> dict[str, int | None]:
+        """Where each shadow would have shown the item; nothing of one that knew no user yet."""
+        lists = run.shadowed.get(key)
+        if lists is None:
+            tenant, rows = tenant_of(message), run.state.shadow.get(key) or {}
+            rows = rows if user.listed.model else dict.fromkeys(self._shadows, NO_ROW)
+            unavailable = _unavailable(run.state, tenant)
+            lists = run.shadowed[key] = {
+                name: merged(rows[name], run.before(standing_key(tenant, name)), _filter(user),
+                             unavailable)
+                for name in self._shadows if name in rows
+            }  # fmt: skip
+        item = key_of_item(message)
+        return {name: one.rank(item) for name, one in lists.items()}
 
     def _judged(self, run: _Run) -> None:
         """Count the outcomes and hits of the prequential protocol."""
@@ -280,6 +326,12 @@ class Ranking:
         if judged:
             run.outs.append(Out(COUNT, "outcomes", len(judged)))
             run.outs.append(Out(COUNT, "hits_10", sum(map(is_hit, judged))))
+        for name in self._shadows:
+            ranks = [one.shadows[name] for one in judged if name in one.shadows]
+            if ranks:
+                hits = sum(rank is not None and rank <= SHOWN for rank in ranks)
+                run.outs.append(Out(COUNT, labelled("shadow", name, "outcomes"), len(ranks)))
+                run.outs.append(Out(COUNT, labelled("shadow", name, "hits_10"), hits))
 
     def _lists(self, run: _Run) -> None:
         """New rows of the users that changed."""
@@ -291,6 +343,8 @@ class Ranking:
             lists = dict.fromkeys(self._strategies, NOTHING)
             if not user.personalise:
                 user.snapshot, user.features = user.snapshot[:0], user.features[:0]
+                if self._shadows:
+                    state.shadow.put(key, dict.fromkeys(self._shadows, NO_ROW))
             else:
                 lists = self._composed(run, key, user, message, values)
             user.clock_us = tick(user.clock_us, message.time_ms)
@@ -314,12 +368,32 @@ class Ranking:
     ) -> dict[str, Scored]:
         """The list of each surface; the best candidates stay with their features."""
         settings = self._settings
-        candidates = self._candidates(run, key, user, message)
+        candidates = self._candidates(run, key, user, message, self._names(user, self._strategies))
         ranked = score(candidates, values, settings, self._snapshot)
         user.snapshot, user.features = ranked.snapshot, ranked.features
         shares = shares_of(user, message.time_ms, settings)
+        if self._shadows:
+            rows = {name: self._shadow_row(run, key, message, ranked, values, shares, name)
+                    for name in self._shadows}  # fmt: skip
+            run.state.shadow.put(key, rows)
         return {surface: listed(ranked, strategy, shares, settings.list_max)
                 for surface, strategy in self._strategies.items()}  # fmt: skip
+
+    def _shadow_row(
+        self, run: _Run, key: str, message: OfUser, ranked: Ranked, values: Floats,
+        shares: Mapping[int, float], name: str,
+    ) -> Row:  # fmt: skip
+        """What a shadow would store; what it shares with the served list is not done again."""
+        shadow, settings = self._shadows[name]
+        if shadow.kind == "popular":
+            return NO_ROW
+        user, strategies = ranked.candidates.user, settings.strategies
+        names = self._names(user, strategies)
+        if shadow.weights is not None or names != self._names(user, self._strategies):
+            candidates = self._candidates(run, key, user, message, names)
+            ranked = score(candidates, shadow.values(values), settings)
+        (strategy,) = strategies.values()
+        return row_of(listed(ranked, strategy, shares, settings.list_max))
 
     def settle(self, state: RankingState) -> list[Out]:
         """Profiles of all users that did something since the last call."""
@@ -331,9 +405,11 @@ class Ranking:
         state.changed.clear()
         return outs
 
-    def _candidates(self, run: _Run, key: str, user: RankedUser, message: OfUser) -> Candidates:
+    def _candidates(
+        self, run: _Run, key: str, user: RankedUser, message: OfUser, lists: Sequence[str]
+    ) -> Candidates:
         state, (tenant, name) = run.state, _whose(message)
-        names = (tenant, *self._names(user))
+        names = (tenant, *lists)
         if names not in run.shelves:
             run.shelves[names] = self._shelves.of(state.shared, tenant, names[1:])
         shelf, reference = run.shelves[names]
@@ -341,9 +417,9 @@ class Ranking:
         unavailable = _unavailable(state, tenant)
         return Candidates(user, seen, shelf, unavailable, reference, message.time_ms, name)
 
-    def _names(self, user: RankedUser) -> list[str]:
+    def _names(self, user: RankedUser, strategies: Mapping[str, Strategy]) -> list[str]:
         """Shared lists that candidates come from; a user without events gets the own ones first."""
-        used = self._strategies.values()
+        used = strategies.values()
         by_context = any(one.kind == "context" for one in used)
         segment = [f"segment:{user.segment}"] if user.segment else []
         if user.events:
@@ -379,6 +455,12 @@ def _delete_seen(state: RankingState, key: str, user: RankedUser) -> None:
     for number in range(user.seen_chunks):
         state.seen.delete(pair_key(key, str(number)))
     state.changed.delete(key)
+    state.shadow.delete(key)
+
+
+def _filter(user: RankedUser) -> bytes:
+    """What a reader finds beside the row of the items that the user knows."""
+    return bytes(user.known) if user.personalise and user.listed.model else b""
 
 
 def _unavailable(state: RankingState, tenant: str) -> Keys:

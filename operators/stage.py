@@ -60,7 +60,12 @@ BROADCAST = "*"
 """Key of a message that goes to every bucket of a stage."""
 
 COUNT = "count"
-"""Channel of counters: the key is the counter's name, the message its increase."""
+"""Channel of counters: the key is the counter's name (see `labelled`), the message its increase."""
+
+
+def labelled(label: str, value: str, name: str) -> str:
+    """Name of a counter that there is one of for each value of a label."""
+    return f"{label}={value}/{name}"
 
 
 class Out(NamedTuple):

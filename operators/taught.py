@@ -21,6 +21,7 @@ from operators.learning import (
 from operators.messages import NewWeights, Outcome
 from operators.ranking import OfUser, Ranking, RankingState, Shared, tenant_of
 from operators.scoring import RankingSettings
+from operators.shadows import Shadow
 from operators.stage import Codec, Out, StructCodec, Table
 
 
@@ -43,8 +44,9 @@ class Taught(Ranking):
         weights: Weights,
         learning: LearningSettings,
         variant: str = "default",
+        shadows: Mapping[str, Shadow] | None = None,
     ) -> None:
-        super().__init__(settings, weights, learning, variant)
+        super().__init__(settings, weights, learning, variant, shadows)
         self._weights = weights
         self._learning = learning
 

@@ -50,6 +50,7 @@ from operators.packing import item_key
 from operators.popular import PopularSettings
 from operators.rows import Row
 from operators.scoring import RankingSettings
+from operators.shadows import Shadow
 from operators.stage import BROADCAST, Out, scoped
 from tests.builders import erase, event, user_update
 from tests.driven import (
@@ -103,6 +104,7 @@ def small_stages() -> dict[str, Any]:
             },
         ),
         learning=LearningSettings(delay_ms=1000, snapshot=4),
+        shadows={"frozen": Shadow(weights={"c0": 4.0}), "popular": Shadow(kind="popular")},
     )
     made.append(Learning(LearningSettings(), WEIGHTS))
     return {stage.name: stage for stage in made}

@@ -36,7 +36,9 @@ def stages(weights: Weights | None = None, **settings: Any) -> list[Any]:
         Popular(settings.get("popular", PopularSettings())),
         History(settings.get("history", HistorySettings())),
         Neighbours(settings.get("neighbours", NeighboursSettings())),
-        (Taught if learning.enabled else Ranking)(ranking, weights, learning),
+        (Taught if learning.enabled else Ranking)(
+            ranking, weights, learning, shadows=settings.get("shadows")
+        ),
     ]
 
 

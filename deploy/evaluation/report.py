@@ -168,7 +168,7 @@ def make(
         worst_users=errors.worst_users(judged, rows, k),
         worst_items=errors.worst_items(judged, rows, k, catalogue.titles),
         models=peers.lines(
-            judged, rows, _beside(judged, rows, given), k, seed, seconds_cpu,
+            judged, rows, _beside(judged, rows, given, how), k, seed, seconds_cpu,
             metrics.coverage(judged.shown[rows], data.items),
         ),
         star_peers=peers.stars(given),
@@ -228,10 +228,25 @@ def _coverage_by_k(judged: Judged, rows: Flags, items: int) -> list[dict[str, fl
     ]
 
 
-def _beside(judged: Judged, rows: Flags, given: Sequence[Peer]) -> list[Other]:
+def _beside(judged: Judged, rows: Flags, given: Sequence[Peer], how: How) -> list[Other]:
     """What the served lists are held against: shadows, popularity, peers."""
-    found = [Other(name=f"{SHADOW} {name}", ranks=ranks) for name, ranks in judged.shadows.items()]
+    told = how.settings.get("shadows", {})
+    found = [
+        Other(name=f"{SHADOW} {name}", ranks=ranks, note=_differing(told.get(name, {})))
+        for name, ranks in judged.shadows.items()
+    ]
     if all(peer.name != POPULARITY for peer in given):
         by_popularity = popular.ranks(judged, rows)
         found += [] if by_popularity is None else [Other(name=POPULARITY, ranks=by_popularity)]
     return [*found, *peers.others(given, judged)]
+
+
+def _differing(shadow: Mapping[str, Any]) -> str:
+    """What a shadow's settings say, in a line."""
+    said = {name: value for name, value in shadow.items() if value is not None}
+    return ", ".join(
+        f"{name} {', '.join(f'{key} {one}' for key, one in value.items()) or 'none'}"
+        if isinstance(value, Mapping)
+        else f"{name} {value}"
+        for name, value in said.items()
+    )

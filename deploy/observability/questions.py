@@ -86,6 +86,11 @@ QUALITY = Question(
             queries={"HR@10": "headwater:hit_ratio_10:1h"},
         ),
         Panel(
+            title="Hits of shadow models, last hour", unit="ratio", more_is_better=True,
+            meaning="What settings that nobody is served would have held of the same items.",
+            queries={"$shadow": "headwater:shadow_hit_ratio_10:1h"},
+        ),
+        Panel(
             title="Lists that are not the user's own", unit="ratio", headline=True,
             meaning="Written with a reason in the row: too little is known of the user.",
             queries={"fallback": "headwater:fallback_ratio:10m"},

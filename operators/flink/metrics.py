@@ -54,10 +54,12 @@ class StageMetrics:
         self._cached = now
 
     def count(self, name: str, increase: int) -> None:
-        """Something the stage counts, by name."""
+        """Something the stage counts, by name; see `stage.labelled`."""
         counter = self._counts.get(name)
         if counter is None:
-            counter = self._counts[name] = self._group.counter(name)
+            label, _, plain = name.rpartition("/")
+            group = self._group.add_group(*label.split("=", 1)) if label else self._group
+            counter = self._counts[name] = group.counter(plain)
         counter.inc(increase)
 
 

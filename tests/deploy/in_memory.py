@@ -23,6 +23,7 @@ def run(folder: Path, arguments, on_poll=None) -> Cost:
     graph = Graph(
         settings.weights, strengths=settings.strengths, neighbours=settings.neighbours,
         ranking=settings.ranking, history=settings.history, learning=settings.learning,
+        shadows=settings.shadows,
     )  # fmt: skip
     for _, window in sorted(windows.items()):
         for channel, outs in graph.run(window).items():

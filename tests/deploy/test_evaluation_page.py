@@ -172,7 +172,8 @@ def test_parts_of_the_report_agree_with_each_other(report):
 def test_a_peer_called_popularity_takes_the_place_of_our_own():
     rows = judged(outcome("u", "a"), outcome("u", "b", 1), outcome("u", "c"))
     peer = peers.Peer(name="popularity", seconds_cpu=1.0, outcomes=[(rows.event_ids[1], 3)])
-    beside = reporting._beside(rows, rows.positives(), [peer])
+    how = reporting.How(protocol="prequential", k=10, window_ms=1, seed=1, limit=None, settings={})
+    beside = reporting._beside(rows, rows.positives(), [peer], how)
     assert [(one.name, one.seconds_cpu) for one in beside] == [("popularity", 1.0)]
 
 

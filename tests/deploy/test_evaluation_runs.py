@@ -83,6 +83,21 @@ def test_a_job_setting_changes_the_run_and_is_in_the_report(clicks):
     assert found.how.settings["neighbours"]["damping"] == 7
 
 
+def test_shadows_of_the_settings_stand_in_the_table_with_what_is_different_about_them(clicks):
+    shadows = ["shadows.frozen.weights.c0=4", "shadows.popular.kind='popular'", "shadows.same={}"]
+    found = evaluate.evaluate(clicks, Options(read=READ, overrides=shadows), Quiet())
+    lines = {one.name: one for one in found.models}
+    served, same = lines["headwater"], lines["shadow same"]
+    assert same.hr == served.hr
+    assert (same.against.only_a, same.against.only_b, same.against.p_value) == (0, 0, 1.0)
+    frozen, popular = lines["shadow frozen"], lines["shadow popular"]
+    assert frozen.note == "kind ranked, weights c0 4.0"
+    assert popular.hr.value < frozen.hr.value != served.hr.value
+    gap = frozen.against
+    hits = round(gap.difference.value * found.headline.rows)
+    assert gap.only_a - gap.only_b == hits != 0
+
+
 def test_nothing_to_judge_says_why_and_what_to_do(clicks):
     with pytest.raises(EvaluationError, match=r"no positive among 400 events: 0 are likes"):
         evaluate.evaluate(clicks, Options(read=READ, positive=9), Quiet())

@@ -13,10 +13,12 @@ from deploy.evaluation.metrics import hits
 from deploy.evaluation.report import Report
 from operators.events import Border, parse_event, parse_item
 from operators.learning import LearningSettings
+from operators.shadows import Shadow
 from tests.graph import Graph
 
 pytestmark = pytest.mark.flink
 
+SHADOWS = {"frozen": Shadow(weights={"c0": 4.0}), "popular": Shadow(kind="popular")}
 START_S = 1_500_000_000
 FAR_MS = 2**52
 
@@ -40,7 +42,7 @@ def foreseen_in_memory(run):
     border = Border()
     items = [parse_item(line, FAR_MS, border) for line in (run / "items").read_bytes().split()]
     events = [parse_event(line, FAR_MS, border) for line in (run / "events").read_bytes().split()]
-    graph, outcomes = Graph(learning=LearningSettings()), []
+    graph, outcomes = Graph(learning=LearningSettings(), shadows=SHADOWS), []
     for event in events:
         mine = [item for item in items if item.event_time == event.event_time]
         outs = graph.run([*mine, event]).get("outcomes", [])
@@ -55,7 +57,8 @@ def test_a_file_of_clicks_becomes_a_report(tmp_path):
         ["evaluate", str(data_set(tmp_path)), "--report", str(report), "--keep", str(run),
          "--window-ms", "1", "--map", "user_id=who", "--map", "item_id=what",
          "--map", "event_time=when", "--map", "action=did", "--map-action", "look=view",
-         "--map-action", "buy=purchase", "--language", "zh", "--set", "popular_ms=1"],
+         "--map-action", "buy=purchase", "--language", "zh", "--set", "popular_ms=1",
+         "--set", "shadows.frozen.weights.c0=4", "--set", "shadows.popular.kind=popular"],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     found = msgspec.json.decode((report / "report.json").read_bytes(), type=Report)
@@ -67,6 +70,11 @@ def test_a_file_of_clicks_becomes_a_report(tmp_path):
     rows = expected.positives()
     assert found.headline.rows == rows.sum() > 100
     assert found.headline.hr.value == pytest.approx(hits(expected.rank[rows], 10).mean())
-    assert found.headline.hr.value > found.models[1].hr.value, "better than popularity"
+    lines = {line.name: line for line in found.models}
+    assert found.headline.hr.value > lines["popularity"].hr.value
+    for name, ranks in expected.shadows.items():
+        line = lines[f"shadow {name}"]
+        assert line.hr.value == pytest.approx(hits(ranks[rows], 10).mean())
+        assert line.hr.value != found.headline.hr.value
     assert {one.feature for one in found.weights} >= {"c0", "pop"}, "learned on the way"
     assert json.loads((report / "report.json").read_text())["seconds_cpu"] > 0

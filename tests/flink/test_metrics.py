@@ -1,5 +1,6 @@
 """Counters that make a histogram."""
 
+from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from operators.flink.metrics import (
     LatencyCounters,
     StageMetrics,
 )
+from operators.stage import labelled
 from tests.flink.fakes import FakeContext
 
 
@@ -54,6 +56,17 @@ def test_a_stage_reports_batches_messages_time_and_its_own_counts():
     metrics.count("duplicates", 2)
     metrics.count("duplicates", 1)
     assert context.counts == {"batches": 2, "messages": 7, "busy_us": 2500, "duplicates": 3}
+
+
+def test_a_labelled_count_is_one_counter_for_each_value_of_the_label():
+    groups = defaultdict(FakeContext)
+    context = FakeContext()
+    context.add_group = lambda name, value: groups[name, value] if name != "stage" else context
+    metrics = StageMetrics(context, "ranking")
+    for name in ("frozen", "popular", "frozen"):
+        metrics.count(labelled("shadow", name, "hits_10"), 2)
+    assert groups["shadow", "frozen"].counts == {"hits_10": 4}
+    assert groups["shadow", "popular"].counts == {"hits_10": 2}
 
 
 def test_what_the_tables_count_is_reported_once():

@@ -10,7 +10,9 @@ from deploy.stack import monitoring
 
 RULES = sorted((monitoring.OBSERVABILITY / "rules").glob("*.yaml"))
 NAME = re.compile(r"\b(?:flink_|headwater:)[\w:]+")
-UNTIL_IT_HAPPENS = re.compile(r"stage_(late|without_model|texts|cache_misses|freshness_ms_le_\d+)$")
+UNTIL_IT_HAPPENS = re.compile(
+    r"stage_(late|without_model|shadow_\w+|texts|cache_misses|freshness_ms_le_\d+)$"
+)
 """Counters that PyFlink shows only when they have counted, and those of another job."""
 
 

@@ -80,10 +80,18 @@ def counted(path: Path) -> set[str]:
         if not isinstance(call, ast.Call):
             continue
         if getattr(call.func, "id", "") == "Out" and getattr(call.args[0], "id", "") == "COUNT":
-            names.add(ast.literal_eval(call.args[1]))
+            names.add(plain(call.args[1]))
         elif getattr(call.func, "attr", "") == "_count" and path.name == "flink.py":
             names |= spelt(call.args[0])
     return names
+
+
+def plain(name: ast.expr) -> str:
+    """A literal name, or one that a label goes before."""
+    if isinstance(name, ast.Call):
+        label, _, counter = name.args
+        return f"{ast.literal_eval(label)}_{ast.literal_eval(counter)}"
+    return str(ast.literal_eval(name))
 
 
 def spelt(name: ast.expr) -> set[str]:

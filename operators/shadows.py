@@ -1,0 +1,112 @@
+"""Shadow models: other settings on the same stream, judged like the served list, shown to nobody.
+
+When a list is made, a shadow gets what the served model has at that moment, the user's candidates
+and the shared lists, and weighs or composes them in its own way. What it would have stored is kept
+beside the stored row. The user's next event is held against both: the shadow's row is merged with
+the shared row as a reader merges them, and the place of the event's item is its rank.
+
+A shadow differs in what matters when a list is made. Settings that shape the state (histories,
+pairs, candidate rows) need a job, or a replay, of their own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from operators.composing import Strategy
+from operators.features import FEATURES, Floats, Weights
+from operators.kernels import NOWHERE
+from operators.packing import Keys
+from operators.scoring import RankingSettings, Scored
+from operators.served import SharedRow, merge, rank_of
+from operators.stage import scoped
+
+Row = tuple[bytes, bytes, bytes]
+"""What a shadow would have stored: packed keys, scores and item scores, best first."""
+
+NO_ROW: Row = (b"", b"", b"")
+
+
+class Shadow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a shadow differs from the served model.
+
+    Attributes:
+        kind: `ranked` makes a list of the user's candidates. `popular` has none: it shows what a
+            reader shows to somebody of whom nothing is stored, without what the user knows.
+        weights: Fixed worth of features, which also order the shared row; a feature that is not
+            named is worth nothing. None for those in force, with all that they learn.
+        list_max: Items of its list; None for that of the ranking.
+        strategy: How its list is composed; None for that of the ranking's first surface.
+    """
+
+    kind: Literal["ranked", "popular"] = "ranked"
+    weights: Mapping[str, float] | None = None
+    list_max: int | None = None
+    strategy: Strategy | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None:
+            Weights(values=self.weights)
+        if self.list_max is not None and self.list_max < 1:
+            msg = f"`list_max` is {self.list_max}; 1 or more"
+            raise ValueError(msg)
+        if self.kind == "popular" and (self.list_max is not None or self.strategy is not None):
+            msg = "`list_max` and `strategy` compose a list; kind `popular` has none of its own"
+            raise ValueError(msg)
+
+    def values(self, in_force: Floats) -> Floats:
+        """Weights by `features.FEATURES`."""
+        if self.weights is None:
+            return in_force
+        return np.array([self.weights.get(name, 0.0) for name in FEATURES])
+
+    def settings(self, ranking: RankingSettings) -> RankingSettings:
+        """The ranking's settings with what differs here, for one list."""
+        first = next(iter(ranking.strategies.values()))
+        return replace(
+            ranking, surfaces={"": self.strategy or first},
+            list_max=self.list_max or ranking.list_max,
+        )  # fmt: skip
+
+
+def standing_key(tenant: str, name: str) -> str:
+    """Where a shadow's row `all` stands among those of tenants."""
+    return scoped(tenant, name)
+
+
+def row_of(scored: Scored) -> Row:
+    """What would be stored of a list, in 32 bits as in a store."""
+    return (
+        scored.keys.astype("<u8").tobytes(), scored.scores.astype("<f4").tobytes(),
+        scored.item_scores.astype("<f4").tobytes(),
+    )  # fmt: skip
+
+
+@dataclass
+class Merged:
+    """All that a shadow could show to one user."""
+
+    keys: Keys
+    shared: SharedRow
+    places: np.ndarray[tuple[int], np.dtype[np.int64]]
+
+    def rank(self, item_key: int) -> int | None:
+        """Place of an item, from 1; None where it would not be shown."""
+        found = rank_of(self.keys, self.shared.keys, self.places, np.uint64(item_key))
+        return None if found == NOWHERE else int(found) + 1
+
+
+def merged(row: Row, shared: SharedRow, known: bytes, unavailable: Keys) -> Merged:
+    """Merge a shadow's row as `served.serve` does with the stored one; the same arguments."""
+    keys, scores, parts = (
+        np.frombuffer(data, kind) for data, kind in zip(row, ("<u8", "<f4", "<f4"), strict=True)
+    )
+    places = merge(
+        keys, scores, parts, shared.keys, shared.scores, shared.item_scores,
+        np.frombuffer(known, np.uint8), unavailable,
+    )  # fmt: skip
+    return Merged(keys, shared, places)
