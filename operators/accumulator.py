@@ -8,10 +8,12 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from operators import seen as seen_filter
-from operators.candidates import COLUMNS, EXPOSED, INTEREST, absorb_rows
+from operators.candidates import COLUMNS, EXPOSED, FIRST_H, INTEREST, LIKES_1D, absorb_rows
 from operators.interests import LOST, Interests, InterestSettings, touch
 from operators.messages import Pulled
 from operators.packing import (
+    EPOCH_MS,
+    HOUR_MS,
     PULLED,
     Keys,
     Words,
@@ -240,6 +242,20 @@ def _interest(user: RankedUser, pulled: Pulled, settings: InterestSettings) -> i
 def drop(user: RankedUser, item_key: int | np.uint64) -> None:
     """Take one item off the candidates."""
     keep = user.keys != np.uint64(item_key)
+    if not keep.all():
+        _keep(user, np.flatnonzero(keep))
+
+
+def drop_stale(user: RankedUser, stale_ms: int) -> None:
+    """Take candidates off that were not there, or were not liked, after a time; 0 keeps all.
+
+    What was there is told by the first time of the figures, what was liked by the decayed likes:
+    with a half-life of a day their logarithm is at least the days from 2000 to the last like.
+    """
+    if not stale_ms or not len(user.rows):
+        return
+    since_h = (stale_ms - EPOCH_MS) / HOUR_MS
+    keep = (user.rows[:, FIRST_H] > since_h) | (24 * user.rows[:, LIKES_1D] > since_h)
     if not keep.all():
         _keep(user, np.flatnonzero(keep))
 

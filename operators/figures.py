@@ -57,6 +57,8 @@ ALL_TIME = "all_time"
 FRESH = "fresh"
 """The list of items that few have touched yet, the newest first."""
 SEGMENTS_MAX = 64
+STALE_MARGIN_MS = 32 * 86_400_000
+"""So many half-lives of a day are more than any number of likes makes up for: 2^32."""
 
 
 class FiguresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,7 +69,8 @@ class FiguresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             one that leaves has a successor.
         fresh_users: An item of the catalogue is fresh until so many users have touched it.
         item_idle_ms: An item that nobody touches for this long, and that the catalogue does not
-            hold or has deleted, is forgotten with its pairs.
+            hold or has deleted, is forgotten with its pairs; a deleted one after 64 days at the
+            earliest.
     """
 
     leaders: int = 40
@@ -81,6 +84,7 @@ class ItemFigures(Struct, array_like=True):
     Attributes:
         due_ms: When the item is forgotten unless touched again.
         deleted: The catalogue has deleted it.
+        last_ms: Latest time of what was done to it and of its records.
     """
 
     raw: int = 0
@@ -95,6 +99,7 @@ class ItemFigures(Struct, array_like=True):
     segments: dict[str, float] = field(default_factory=dict)
     due_ms: int = -1
     deleted: bool = False
+    last_ms: int = -1
 
 
 @dataclass
@@ -158,6 +163,7 @@ class Figures:
             else:
                 _leave_categories(state, figures, message)
                 outs += _list(figures, message)
+            figures.last_ms = max(figures.last_ms, message.time_ms)
             self._keep_for_now(state, key, figures, message.time_ms)
             state.item.put(key, figures)
             touched[key] = message
@@ -170,7 +176,18 @@ class Figures:
     ) -> None:
         """Note when the item is to be forgotten, if that is later than noted before."""
         wheel = state.wheel.get("") or Wheel()
-        at_ms = expiry.due_ms(time_ms, self._settings.item_idle_ms, wheel.now_ms)
+        self._note(state, wheel, key, figures, time_ms, self._settings.item_idle_ms)
+
+    def _note(
+        self,
+        state: FiguresState,
+        wheel: Wheel,
+        key: str,
+        figures: ItemFigures,
+        last_ms: int,
+        idle_ms: int,
+    ) -> None:
+        at_ms = expiry.due_ms(last_ms, idle_ms, wheel.now_ms)
         if at_ms > figures.due_ms:
             expiry.note(state.due, wheel, key, at_ms)
             state.wheel.put("", wheel)
@@ -191,6 +208,10 @@ class Figures:
                 continue
             if figures.listed_ms >= 0 and not figures.deleted:
                 self._keep_for_now(state, key, figures, wheel.now_ms)
+                state.item.put(key, figures)
+                continue
+            if figures.deleted and wheel.now_ms < figures.last_ms + 2 * STALE_MARGIN_MS:
+                self._note(state, wheel, key, figures, figures.last_ms, 2 * STALE_MARGIN_MS)
                 state.item.put(key, figures)
                 continue
             # Sorts before all messages of that moment: the item may come back with this very one.
@@ -255,6 +276,13 @@ def _forgotten(
             figures.categories, figures.likes_log2, figures.segments, False,
         )  # fmt: skip
         outs.append(Out("popular", tenant, leader))
+    if figures.deleted:
+        # A state of before has no last time: there the time it fell due is late enough.
+        last_ms = figures.last_ms if figures.last_ms >= 0 else figures.due_ms
+        told = Availability(
+            time_ms, event_id, tenant, item, item_key(item), False, last_ms + STALE_MARGIN_MS
+        )
+        outs.append(Out("ranking", BROADCAST, told))
     return outs
 
 

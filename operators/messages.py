@@ -197,12 +197,18 @@ class PopularList(_Message, tag=13, frozen=True, gc=False):
 
 
 class Availability(_Message, tag=14, frozen=True, gc=False):
-    """An item may, or may no longer, stand in any list."""
+    """An item may, or may no longer, stand in any list.
+
+    Attributes:
+        stale_ms: The item is forgotten, and so may its key be: all that is kept of it anywhere
+            shows no life after this time. None if it is not.
+    """
 
     tenant: str
     item: str
     item_key: int
     available: bool
+    stale_ms: int | None = None
 
 
 class About(Struct, array_like=True, frozen=True, gc=False):

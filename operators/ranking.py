@@ -27,6 +27,7 @@ from operators.accumulator import (
     absorb,
     add_seen,
     drop,
+    drop_stale,
     note_exposure,
     remember,
     seen_keys,
@@ -73,10 +74,17 @@ from operators.stage import (
 )
 from operators.trending import ALL, shared_row, trending_row
 
+STALE = "stale"
+"""Name under which `unavailable` keeps the latest time of an item that was forgotten."""
+
 
 @dataclass
 class RankingState:
     """Users; keys of their items in chunks; shared lists; keys of unavailable items; changed users.
+
+    The key of an item that is deleted and forgotten is forgotten too; from then on candidates are
+    dropped that show no life since it did: rows of it may be left with its neighbours and with
+    users who do little, and none of them is younger.
 
     By tenant, `standing` holds the row `all` as a reader finds it, and as shadows would have it,
     `weights` those in force; `shadow` holds what shadows would have stored of a user, by name;
@@ -339,6 +347,7 @@ class Ranking:
         for key, message in run.changed.items():
             user = run.users[key]
             tenant, name = _whose(message)
+            drop_stale(user, _stale_ms(state, tenant))
             values, model = self._voices.of(state.weights, tenant)
             lists = dict.fromkeys(self._strategies, NOTHING)
             if not user.personalise:
@@ -470,8 +479,17 @@ def _unavailable(state: RankingState, tenant: str) -> Keys:
 def _note_availability(state: RankingState, message: Availability) -> None:
     known = _unavailable(state, message.tenant)
     one = np.array([message.item_key], "<u8")
-    kept = np.setdiff1d(known, one) if message.available else np.union1d(known, one)
+    forgotten = message.stale_ms is not None
+    kept = np.setdiff1d(known, one) if message.available or forgotten else np.union1d(known, one)
     state.unavailable.put(message.tenant, kept.astype("<u8").tobytes())
+    if forgotten:
+        stale_ms = max(message.stale_ms or 0, _stale_ms(state, message.tenant))
+        state.unavailable.put(scoped(message.tenant, STALE), stale_ms.to_bytes(8, "little"))
+
+
+def _stale_ms(state: RankingState, tenant: str) -> int:
+    """Candidates that show no life after this time may be items that are forgotten; 0 for none."""
+    return int.from_bytes(state.unavailable.get(scoped(tenant, STALE)) or b"", "little")
 
 
 def _stored_row(user: RankedUser, scored: Scored, model: str) -> StoredRow:

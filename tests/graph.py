@@ -12,7 +12,7 @@ from operators.figures import Figures, FiguresSettings
 from operators.history import History, HistorySettings
 from operators.learning import LearningSettings
 from operators.listing import listed
-from operators.messages import Featured
+from operators.messages import Featured, Listed
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.popular import Popular, PopularSettings
 from operators.ranking import Ranking
@@ -82,8 +82,9 @@ class Graph:
         """Outputs by channel: rows and counts; `settle` gives what is held back."""
         inbox: dict[str, list[Any]] = defaultdict(list)
         for record in window:
-            if isinstance(record, Item):
-                inbox["figures"].append(listed(record))
+            if isinstance(record, Item | Listed):
+                message = listed(record) if isinstance(record, Item) else record
+                inbox["figures"].append(message)
             elif isinstance(record, Featured):
                 inbox["content"].append(record)
             else:

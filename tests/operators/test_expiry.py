@@ -7,7 +7,15 @@ from operators.admission import Admission, AdmissionSettings
 from operators.expiry import Wheel
 from operators.figures import Figures, FiguresSettings
 from operators.history import LOG_MAX, History, HistorySettings
-from operators.messages import Expired, ForgetRow, ItemExpired, Learn, SimilarRow
+from operators.messages import (
+    Expired,
+    ForgetRow,
+    ItemExpired,
+    Learn,
+    Listed,
+    ListRow,
+    SimilarRow,
+)
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.packing import EPOCH_MS
 from operators.stage import DictTable, StructCodec
@@ -152,7 +160,7 @@ def test_an_idle_item_leaves_with_its_pairs_and_its_row_unless_the_catalogue_hol
     graph.state["figures"].item.put(
         "default\x1fdropped", deleted_now(graph.state["figures"].item.get("default\x1fdropped"))
     )
-    for record in ever_new(range(60, 64)):
+    for record in ever_new(range(70, 74)):
         graph.run([record])
     known = {key.partition("\x1f")[2] for key in graph.state["figures"].item.data}
     assert "kept" in known
@@ -167,6 +175,63 @@ def test_an_idle_item_leaves_with_its_pairs_and_its_row_unless_the_catalogue_hol
 def deleted_now(one):
     one.deleted = True
     return one
+
+
+def gone(item: str, at_ms: int) -> Listed:
+    """The catalogue deletes an item."""
+    return Listed(at_ms, f"\x01{item}", "default", item, "", [], False, True)
+
+
+def churn(weeks: range) -> list:
+    """A catalogue that is new every week: items come, are liked, and are deleted in a fortnight.
+
+    A few users stay; one of them is there for a week in half a year. What stays in the catalogue is
+    liked beside it, so that old pairs are asked for again.
+    """
+    made = []
+    for week in weeks:
+        start_ms = EPOCH_MS + 7 * week * DAY_MS
+        items = [f"i{week}-{number}" for number in range(3)]
+        made += [listing(item, start_ms) for item in items]
+        users = [f"u{number}" for number in range(4)] + (["rare"] if week % 26 == 0 else [])
+        for place, item in enumerate([*items, "stays"]):
+            for number, user in enumerate(users):
+                if (place + number + week) % 3 == 0 and item != "stays":
+                    continue
+                at_ms = start_ms + (1 + place) * DAY_MS + number
+                made.append(event(user, item, at_ms, "like", event_id=f"e{at_ms}"))
+        made += [gone(f"i{week - 2}-{number}", start_ms + 6 * DAY_MS) for number in range(3)]
+    return made
+
+
+def test_a_catalogue_that_is_ever_new_leaves_no_keys_and_no_item_comes_back():
+    graph, sizes, deleted = Graph(figures=FiguresSettings(item_idle_ms=90 * DAY_MS)), [], set()
+    shown = set()
+    for record in churn(range(80)):
+        if isinstance(record, Listed):
+            deleted.add(record.item)
+        rows = [out.message for out in graph.run([record])["rows"]]
+        listed = {one for row in rows if isinstance(row, ListRow) for one in row.ids}
+        assert not deleted & listed
+        shown |= listed
+        sizes.append(len(graph.state["ranking"].unavailable.get("default") or b""))
+    assert len(shown) > 150
+    assert max(sizes) <= 1.05 * max(sizes[: len(sizes) // 3])
+    assert len(deleted) == 240
+
+
+def test_an_item_that_was_forgotten_may_come_back():
+    graph = Graph(figures=FiguresSettings(item_idle_ms=90 * DAY_MS))
+    for record in churn(range(40)):
+        graph.run([record])
+    at_ms = EPOCH_MS + 300 * DAY_MS
+    graph.run([listing("i0-0", at_ms)])
+    for place, user in enumerate(("u0", "u1", "u2")):
+        for item in ("i0-0", "new"):
+            graph.run([event(user, item, at_ms + 10 + place, "like", event_id=f"{user}{item}")])
+    rows = graph.run([event("other", "new", at_ms + 99, "like", event_id="o")])["rows"]
+    (row,) = [out.message for out in rows if isinstance(out.message, ListRow)]
+    assert "i0-0" in row.ids
 
 
 def test_the_pairs_of_a_hot_item_are_bounded_and_the_strong_ones_stay():
