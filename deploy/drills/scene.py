@@ -24,6 +24,7 @@ from deploy.stack.reporting import Report
 JOB = "recommend"
 POLL_S = 0.1
 WAIT_S = 300.0
+SUPERVISE_S = 10.0
 CHECKPOINTS = {
     "execution.checkpointing.interval": "3s",
     "execution.checkpointing.min-pause": "1s",
@@ -201,13 +202,21 @@ class Scene:
         Raises:
             DrillError: It does not.
         """
-        began_s = time.monotonic()
+        began_s = looked_s = time.monotonic()
         while not _quietly(condition):
+            if time.monotonic() - looked_s > SUPERVISE_S:
+                self._supervise()
+                looked_s = time.monotonic()
             if time.monotonic() - began_s > seconds:
                 msg = f"waited {seconds:.0f} s for {what}"
                 raise DrillError(msg)
             time.sleep(POLL_S)
         return time.monotonic() - began_s
+
+    def _supervise(self) -> None:
+        """What a supervisor does: TaskManagers that died by themselves are started again."""
+        with contextlib.suppress(HeadwaterError):
+            self.site.stack.ensure_taskmanagers(self.site.parallelism, self.site.report)
 
     def is_running(self) -> bool:
         """Whether all tasks run."""

@@ -8,15 +8,21 @@ statements, idempotent, one frozen cell a list).
 
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pandas as pd
 from pyflink.table import DataTypes
 from pyflink.table.udf import ScalarFunction, udf
-from tenacity import Retrying, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential_jitter,
+)
 
 from operators.flink.keyed import unpack
 from operators.flink.metrics import Coverage, CpuCounter, LatencyCounters
@@ -27,6 +33,9 @@ from operators.rows import STATEMENTS, Row, RowSettings, Write, writes_of
 SHOWN = 10
 """Places of a list that count as shown, for coverage."""
 RECONNECT_S = 1.0
+E = TypeVar("E")
+CONNECT_S = 120.0
+"""How long a sink waits for Cassandra when it starts: a start that fails costs far more."""
 
 
 class SinkSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +144,8 @@ def connect(settings: SinkSettings) -> Any:
         execution_profiles={EXEC_PROFILE_DEFAULT: profile}, compression=False,
         # The driver's own waits grow to ten minutes: too long once a node is back.
         reconnection_policy=ConstantReconnectionPolicy(RECONNECT_S, None),
+        # The driver's two seconds are too short for a node that has just started.
+        connect_timeout=settings.timeout_s, control_connection_timeout=settings.timeout_s,
     )  # fmt: skip
     return cluster.connect()
 
@@ -221,6 +232,30 @@ class CassandraExecutor:
         return batch
 
 
+def patiently(make: Callable[[], E], pause: Any = time.sleep) -> E:
+    """What opens a session, once it can: waits for a Cassandra that is away or busy.
+
+    Raises:
+        Exception: The driver's, if it does not come, does not let the sink in or lacks the tables.
+    """
+    tries = Retrying(
+        stop=stop_after_delay(CONNECT_S), wait=wait_exponential_jitter(multiplier=0.5, max=5.0),
+        retry=retry_if_exception(_may_pass), sleep=pause, reraise=True,
+    )  # fmt: skip
+    return tries(make)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether an error is one of a Cassandra that is away or busy, and not of the settings."""
+    from cassandra import AuthenticationFailed, OperationTimedOut, Unavailable
+    from cassandra.cluster import NoHostAvailable
+
+    if isinstance(error, NoHostAvailable):
+        causes = error.errors.values() if isinstance(error.errors, dict) else []
+        return not any(isinstance(one, AuthenticationFailed | ssl.SSLError) for one in causes)
+    return isinstance(error, OperationTimedOut | Unavailable)
+
+
 class WriteRows(ScalarFunction):
     """`write_rows(payload STRING)`: TRUE for each payload once all of the batch is written."""
 
@@ -238,8 +273,8 @@ class WriteRows(ScalarFunction):
         self._coverage = Coverage()
         group.gauge("listed_items", self._coverage.items)
         self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[Row])
-        session = connect(self._settings)
-        self._writer = Writer(self._settings, CassandraExecutor(session, self._settings))
+        executor = patiently(lambda: CassandraExecutor(connect(self._settings), self._settings))
+        self._writer = Writer(self._settings, executor)
 
     def is_deterministic(self) -> bool:
         return False  # it has side effects: the planner must not move, share or repeat it

@@ -13,7 +13,7 @@ from tenacity import Retrying, stop_after_attempt, wait_exponential_jitter
 from operators import feature_rows
 from operators.events import Rejected
 from operators.features_wire import ItemFeatures, ItemGone, parse_features
-from operators.flink.cassandra import SinkSettings, WriteFailedError, connect
+from operators.flink.cassandra import SinkSettings, WriteFailedError, connect, patiently
 from operators.flink.keyed import unpack
 from operators.flink.metrics import CpuCounter
 from operators.readings import Record
@@ -147,7 +147,7 @@ class WriteFeatures(ScalarFunction):
         self._rows = group.counter("rows")
         self._cpu = CpuCounter(group)
         self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[Record])
-        executor = VectorExecutor(connect(self._settings), self._settings)
+        executor = patiently(lambda: VectorExecutor(connect(self._settings), self._settings))
         self._writer = VectorWriter(self._settings, executor)
 
     def is_deterministic(self) -> bool:

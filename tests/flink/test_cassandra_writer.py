@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import msgspec
 import pandas as pd
 import pytest
-from cassandra import OperationTimedOut
+from cassandra import AuthenticationFailed, InvalidRequest, OperationTimedOut
+from cassandra.cluster import NoHostAvailable
 from cassandra.query import BatchType, PreparedStatement
 
 from jobs.recommend import sink_settings
@@ -292,3 +293,29 @@ def test_a_password_in_a_file_stays_where_the_job_runs(monkeypatch):
     made = sink_settings(job)
     assert made.password is None
     assert made.password_file == "/run/p"
+
+
+AWAY = NoHostAvailable("none", {"10.0.0.7": OperationTimedOut()})
+REFUSED = NoHostAvailable("none", {"10.0.0.7": AuthenticationFailed("no")})
+
+
+def test_a_sink_that_starts_waits_for_a_cassandra_that_is_away_or_busy():
+    answers, pauses = [AWAY, OperationTimedOut(), "session"], []
+
+    def make():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert sink.patiently(make, pauses.append) == "session"
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize("error", [REFUSED, InvalidRequest("no table"), ValueError("bug")])
+def test_a_sink_does_not_wait_where_waiting_does_not_help(error):
+    def make():
+        raise error
+
+    with pytest.raises(type(error)):
+        sink.patiently(make, lambda _: pytest.fail("it waited"))
