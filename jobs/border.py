@@ -61,12 +61,12 @@ def dead_letters(source: str, topic: str, settings: Job) -> str:
     )
 
 
-def written(stage: str, channel: str, function: str, sink: str) -> str:
-    """SQL that writes what a stage sends to a channel, made records by a function, to a sink."""
-    tab = "POSITION(CHR(9) IN r.`record`)"
+def written(stage: str, channel: str, sink: str) -> str:
+    """SQL that writes what a stage makes records of, to a sink; see `keyed.record_lines`."""
+    tab = "POSITION(CHR(9) IN r.`line`)"
     return (
-        f"INSERT INTO {sink} SELECT SUBSTRING(r.`record` FROM {tab} + 1), "
-        f"SUBSTRING(r.`record` FROM 1 FOR {tab} - 1) "
-        f"FROM (SELECT {function}(`payload`) AS `records` FROM out_{stage} "
-        f"WHERE `channel` = '{channel}') CROSS JOIN UNNEST(`records`) AS r(`record`)"
+        f"INSERT INTO {sink} SELECT JSON_UNQUOTE(SUBSTRING(r.`line` FROM {tab} + 1)), "
+        f"SUBSTRING(r.`line` FROM 1 FOR {tab} - 1) "
+        f"FROM (SELECT SPLIT(`payload`, CHR(10)) AS `lines` FROM out_{stage} "
+        f"WHERE `channel` = '{channel}') CROSS JOIN UNNEST(`lines`) AS r(`line`)"
     )

@@ -22,9 +22,8 @@ from jobs.meaning import meaning
 from jobs.settings import Learn, SettingsError
 from jobs.wiring import Flow, kafka_dead_letters, kafka_records, kafka_source, table_environment
 from operators.errors import HeadwaterError
-from operators.flink.records import gradients_parser, records_of
+from operators.flink.records import gradients_parser
 from operators.learning import Learning
-from operators.messages import NewWeights
 from operators.strategy import record_of
 
 OUTCOMES, STRATEGY = "source_outcomes", "sink_strategy"
@@ -35,16 +34,16 @@ def build(tables: StreamTableEnvironment, settings: Learn) -> StatementSet:
     """Wire the job between the tables `OUTCOMES`, `STRATEGY` and that of the dead letters."""
     flow = Flow(tables, settings, meaning(settings))
     tables.create_temporary_function("parse_gradients", gradients_parser(settings.buckets))
-    tables.create_temporary_function("weights_records", records_of(NewWeights, record_of))
     parsed(tables, settings, flow, OUTCOMES, "learning", "parse_gradients(`value`)")
     flow.feed(f"accepted_{OUTCOMES}", "learning")
     flow.stage(
         "learning", partial(Learning, settings.learning, settings.weights), sends=("strategy",),
         window_ms=settings.batch_ms, settle_ms=settings.learning.period_ms,
+        records={"strategy": record_of},
     )  # fmt: skip
     statements = tables.create_statement_set()
     statements.add_insert_sql(dead_letters(OUTCOMES, settings.kafka.outcomes, settings))
-    statements.add_insert_sql(written("learning", "strategy", "weights_records", STRATEGY))
+    statements.add_insert_sql(written("learning", "strategy", STRATEGY))
     return statements
 
 

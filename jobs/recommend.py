@@ -12,7 +12,7 @@ Submit it with `flink run -py jobs/recommend.py --config headwater.toml --set cl
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -45,15 +45,15 @@ from operators.content import Content
 from operators.errors import HeadwaterError
 from operators.figures import Figures
 from operators.flink.cassandra import SinkSettings, rows_writer
+from operators.flink.keyed import RecordOf
 from operators.flink.parsing import (
     events_parser,
     features_parser,
     items_parser,
     signals_parser,
 )
-from operators.flink.records import records_of, weights_parser
+from operators.flink.records import weights_parser
 from operators.history import History
-from operators.messages import Outcome
 from operators.neighbours import Neighbours
 from operators.outcome_records import record_of
 from operators.popular import Popular
@@ -62,18 +62,23 @@ from operators.rows import RowSettings
 from operators.taught import Taught
 
 
-def build(tables: StreamTableEnvironment, settings: Recommend) -> StatementSet:
+def build(
+    tables: StreamTableEnvironment,
+    settings: Recommend,
+    records: Mapping[str, RecordOf] | None = None,
+) -> StatementSet:
     """Wire the job between its sources, the table `DEAD_LETTERS` and the rows' writer.
 
     Sources are the tables `EVENTS` and `ITEMS`, `FEATURES` and `SIGNALS` where the settings name
     their topics, and `WEIGHTS` where weights are learned live.
     The tables and the function `write_rows` have to exist: `main` makes them of Kafka and
-    Cassandra, a test of files.
+    Cassandra, a test of files. The ranking's channels in `records` go out as records; see
+    `KeyedShell`.
     """
     whole = ("ranking",) if settings.learns_in_graph else ()
     flow = Flow(tables, settings, meaning(settings), whole)
     _parse(tables, settings, flow)
-    _stages(settings, flow)
+    _stages(settings, flow, records)
     statements = tables.create_statement_set()
     for source, topic in sources(settings).items():
         statements.add_insert_sql(dead_letters(source, topic, settings))
@@ -130,7 +135,7 @@ def _parse_weights(tables: StreamTableEnvironment, settings: Recommend, flow: Fl
     flow.feed(f"told_{WEIGHTS}", "ranking")
 
 
-def _stages(settings: Recommend, flow: Flow) -> None:
+def _stages(settings: Recommend, flow: Flow, records: Mapping[str, RecordOf] | None) -> None:
     batch_ms = settings.batch_ms
     popular_ms = max(batch_ms, settings.popular_ms)
     flow.stage(
@@ -162,7 +167,7 @@ def _stages(settings: Recommend, flow: Flow) -> None:
             settings.ranking, settings.weights, settings.learning, settings.cassandra.variant,
             settings.shadows,
         ),
-        sends=("rows", "outcomes"), window_ms=batch_ms,
+        sends=("rows", "outcomes"), window_ms=batch_ms, records=records,
     )  # fmt: skip
 
 
@@ -211,12 +216,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             kafka_source(tables, settings, WEIGHTS, strategy, "0", IN_ANY_ORDER, "earliest")
         kafka_dead_letters(tables, settings)
         kafka_records(tables, settings.kafka, OUTCOMES, settings.kafka.outcomes)
-        tables.create_temporary_function("outcome_records", records_of(Outcome, record_of))
         tables.create_temporary_function("write_rows", rows_writer(sink_settings(settings)))
     except HeadwaterError as error:
         sys.exit(str(error))
-    statements = build(tables, settings)
-    statements.add_insert_sql(written("ranking", "outcomes", "outcome_records", OUTCOMES))
+    statements = build(tables, settings, {"outcomes": record_of})
+    statements.add_insert_sql(written("ranking", "outcomes", OUTCOMES))
     result = statements.execute()
     client = result.get_job_client()
     sys.stdout.write(f"job {client.get_job_id() if client else 'submitted'}\n")

@@ -15,7 +15,7 @@ from pyflink.table import Schema, StreamTableEnvironment, Table
 
 from jobs.access import java_client
 from jobs.settings import Job, Kafka
-from operators.flink.keyed import OUTPUT_TYPE, KeyedShell
+from operators.flink.keyed import OUTPUT_TYPE, KeyedShell, RecordOf
 from operators.meaning import Meaning
 from operators.stage import Stage
 
@@ -242,8 +242,18 @@ class Flow:
         sends: Iterable[str],
         window_ms: int,
         settle_ms: int | None = None,
+        records: Mapping[str, RecordOf] | None = None,
     ) -> None:
-        """Add a stage: micro-batches of its channel, through the keyed shell."""
+        """Add a stage: micro-batches of its channel, through the keyed shell.
+
+        Args:
+            name: Of the stage, and of its channel.
+            make: The stage.
+            sends: Channels it sends to.
+            window_ms: Length of the micro-batches.
+            settle_ms: How often it is asked for what it holds back; None for that of the settings.
+            records: See `KeyedShell`.
+        """
         batches = self._batches(name, window_ms)
         shell = KeyedShell(
             make,
@@ -254,6 +264,7 @@ class Flow:
             settle_ms=settle_ms or self._settings.settle_ms,
             event_time=self._settings.clock == "replay",
             whole=self._whole,
+            records=records,
         )
         stream = (
             self._tables.to_data_stream(batches)

@@ -1,8 +1,4 @@
-"""Outcomes as records of `headwater.outcomes`.
-
-Apart from `outcomes`, for this runs in PyFlink's worker, where numba does not load: the worker puts
-a method of its own in the place of `print`, and numba looks for it in a module that has none.
-"""
+"""Outcomes as records of `headwater.outcomes`."""
 
 from typing import Any
 

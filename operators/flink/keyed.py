@@ -8,7 +8,7 @@ byte, and arrays of text are not accepted at all by the DataStream bridge of PyF
 import time
 from base64 import b64decode, b64encode
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +31,12 @@ from operators.stage import BROADCAST, COUNT, Out, Stage, StructCodec, bucket_of
 PIECE_MESSAGES_MAX = 20_000
 """Messages in one row: an erasure of a heavy user must not become one row of many megabytes."""
 
+RECORDS_MAX = 1000
+"""Records in one row."""
+
+RecordOf = Callable[[Any], tuple[str, str]]
+"""Key and value of the record of a message, JSON."""
+
 SINKS = frozenset({"rows", "outcomes", "strategy"})
 """Channels that leave the graph: no bucket awaits them."""
 
@@ -39,6 +45,7 @@ OUTPUT_TYPE = Types.ROW_NAMED(
 )
 
 _ENCODER = msgspec.msgpack.Encoder()
+_JSON = msgspec.json.Encoder()
 
 
 def pack(messages: Sequence[Any]) -> str:
@@ -54,6 +61,18 @@ def unpack(decoder: msgspec.msgpack.Decoder[list[Any]], payload: str) -> list[An
     return messages
 
 
+def record_lines(records: Iterable[tuple[str, str]]) -> str:
+    r"""A line a record: its value, a tab, its key as JSON, which has neither tab nor line break.
+
+    Made here and not by a function of its own behind the stage: that would take a second process
+    of Python, or, in this one, hang: PEMJA is not re-entrant.
+
+    >>> print(record_lines([("u\n1", '{"rank":1}')]).expandtabs(1))
+    {"rank":1} "u\n1"
+    """
+    return "\n".join(f"{value}\t{_JSON.encode(key).decode()}" for key, value in records)
+
+
 class KeyedShell(KeyedProcessFunction):
     """Drives one stage over micro-batches of one bucket each.
 
@@ -66,6 +85,8 @@ class KeyedShell(KeyedProcessFunction):
         settle_ms: How often the stage is asked for what it holds back.
         event_time: Whether that is by event time or by processing time.
         whole: Stages that have all their state in bucket 0.
+        records: By channel, what makes key and value of a message's record for a topic. Such a
+            channel's rows hold `record_lines` and no packed messages.
     """
 
     def __init__(
@@ -79,8 +100,10 @@ class KeyedShell(KeyedProcessFunction):
         settle_ms: int,
         event_time: bool,
         whole: Collection[str] = (),
+        records: Mapping[str, RecordOf] | None = None,
     ) -> None:
         self._make = make
+        self._records = dict(records or {})
         self._buckets = buckets
         self._meaning = meaning
         self._cache_size = cache_size
@@ -195,7 +218,12 @@ class KeyedShell(KeyedProcessFunction):
             else:
                 groups[channel, bucket_of(key, self._buckets)].append(message)
         return [
-            Row(channel, target, pack(messages[start : start + PIECE_MESSAGES_MAX]))
+            Row(channel, target, self._text(channel, messages[start : start + size]))
             for (channel, target), messages in groups.items()
-            for start in range(0, len(messages), PIECE_MESSAGES_MAX)
+            for size in (RECORDS_MAX if channel in self._records else PIECE_MESSAGES_MAX,)
+            for start in range(0, len(messages), size)
         ]
+
+    def _text(self, channel: str, messages: Sequence[Any]) -> str:
+        record_of = self._records.get(channel)
+        return pack(messages) if record_of is None else record_lines(map(record_of, messages))

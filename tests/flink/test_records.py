@@ -1,30 +1,41 @@
-"""Messages as records for a topic."""
+"""Messages as records for a topic: lines out of Python, key and value in SQL."""
 
+import json
 import subprocess
 import sys
 
-import pandas as pd
-
-from operators.flink.keyed import pack
-from operators.flink.records import MakeRecords
+from jobs.border import written
+from operators.flink.keyed import record_lines
 from operators.messages import NewWeights
 from operators.strategy import record_of
 
+RECORDS = [
+    list(record_of(NewWeights(1, "", "default", "m.1", {"c0": 1 / 3}))),
+    ["with\ttab and\nbreak", '{"b":"\\\\ \\n \\t"}'],
+    ['"quoted" \\ 用户 \U0001f600', "{}"],
+]
 
-def test_each_message_of_a_payload_is_a_text_of_value_and_key():
-    function = MakeRecords(NewWeights, record_of)
-    function.open(None)
-    told = [NewWeights(n, "", tenant, f"m.{n}", {"c0": n / 3}) for n, tenant in
-            enumerate(("a", "with\ttab", "c"))]  # fmt: skip
-    made = function.eval(pd.Series([f"{pack(told[:2])},{pack(told[2:])}", pack(told[:1])]))
-    split = [[tuple(text.split("\t", 1)[::-1]) for text in texts] for texts in made]
-    assert split == [[record_of(one) for one in told], [record_of(told[0])]]
+PROGRAM = """
+import json, sys
+from pyflink.table import DataTypes, EnvironmentSettings, TableEnvironment
 
-
-def test_what_the_worker_loads_to_make_records_is_without_numba():
-    program = """
-import sys
-import operators.flink.records, operators.outcome_records, operators.strategy
-assert "numba" not in sys.modules
+query, rows = json.load(sys.stdin)
+tables = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
+names = [DataTypes.FIELD(name, DataTypes.STRING()) for name in ("channel", "payload")]
+view = tables.from_elements([tuple(row) for row in rows], DataTypes.ROW(names))
+tables.create_temporary_view("out_learning", view)
+with tables.execute_sql(query).collect() as found:
+    print(json.dumps([list(row) for row in found]))
 """
-    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
+"""A process of its own: PyFlink leaves its JVM running until the end of the one it is in."""
+
+
+def test_lines_become_key_and_value_of_the_records_again():
+    rows = [("sums", "x"), *(("told", record_lines(some)) for some in (RECORDS[:2], RECORDS[2:]))]
+    query = written("learning", "told", "").removeprefix("INSERT INTO  ")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM], input=json.dumps([query, rows]),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(json.loads(done.stdout.splitlines()[-1])) == sorted(RECORDS)
