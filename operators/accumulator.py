@@ -35,8 +35,8 @@ TASTE_KEPT = 64
 POPULARITY = slice(8, 13)
 """Of the columns of a candidate row: four fading sums (see `absorb`), similarity to the last item,
 the largest fading contribution with the number of the event that made it, times shown in vain, the
-item's figures as in `packing.FIGURES` from the likes on, the part of the main sum that is of
-content, and the slot of the interest that the largest contribution belongs to."""
+item's figures as in `packing.FIGURES` from the likes on, the fading sum of what says the like, and
+the slot of the interest that the largest contribution belongs to."""
 
 
 class AccumulatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -204,9 +204,9 @@ def add_seen(table: Table[bytes], key: str, user: RankedUser, item_key: int) -> 
 def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSettings) -> None:
     """Fade the rows, add the neighbours of the item just touched, keep the largest.
 
-    With w = strength / 10, every row fades (main, support and best by `decay`, fast and short by
-    `decay_fast`), then each neighbour that the user has not seen adds w*sim to main and fast, its
-    short-term similarity to short, and 1 to support.
+    With w = strength / 10, every row fades (main, content, support and best by `decay`, fast and
+    short by `decay_fast`), then each neighbour that the user has not seen adds w*sim to main and
+    fast, w*content to content, its short-term similarity to short, and 1 to support.
     """
     own = np.uint64(key_of(pulled.counted.figures))
     _start_event(user, pulled, codes_of(pulled.counted.figures), settings)

@@ -16,7 +16,7 @@ FIRST_CODE, CODES_END = 26, 32
 """Category codes among the 16-bit halves of a row's words."""
 
 CONTENT, INTEREST, COLUMNS = 16, 17, 18
-"""Behind the figures: the part of the main sum that is of content, the slot of the interest."""
+"""Behind the figures: fading sum of what says the like, the slot of the interest."""
 
 SLOTS = 128
 """More than there are slots of interests."""
@@ -28,8 +28,10 @@ TASTE_CODES = 4096
 """Codes are folded to twelve bits for the taste: its table then stays in the nearest cache, and an
 item passes for one of a user's 64 categories by accident in one of 64 cases."""
 
-C0, C1, SHORTEST, C0LOG, RANK, SUPPORTED, GENRE, SHOWN, IN_CF, CAT_LAST, SEEDED = range(11)
-POP, POP1D, POP30D, QUALITY, AGE = range(11, 16)
+C0, C1, SHORTEST, C0LOG, RANK, SUPPORTED, GENRE, SHOWN, IN_CF, CAT_LAST, SEEDED, SAID, UNPROVEN = (
+    range(13)
+)
+POP, POP1D, POP30D, QUALITY, AGE, FEATURES = range(13, 19)
 
 
 @kernel
@@ -51,7 +53,7 @@ def absorb_rows(
     grade: Any, slow: Any, fast: Any, event: Any, slot: int, limit: int, reserve: int,
     out: Any, out_keys: Any, origin: Any,
 ) -> int:  # fmt: skip
-    """Fade the rows, add the neighbours sent, keep the `limit` largest by their main sum.
+    """Fade the rows, add the neighbours sent, keep the `limit` largest by main and content.
 
     The `reserve` largest of each interest stay in any case.
 
@@ -90,12 +92,13 @@ def absorb_rows(
         out[place, MAIN] += gain
         out[place, FAST] += gain
         out[place, SHORT] += sent[number, 1]
-        out[place, SUPPORT] += 1
+        out[place, SUPPORT] += 1.0 if gain != 0 or not sent[number, SENT_CONTENT] > 0 else 0.0
         out[place, SEED] = sent[number, 0]
+        out[place, CONTENT] += grade * sent[number, SENT_CONTENT]
+        gain += grade * sent[number, SENT_CONTENT]
         if gain >= out[place, BEST]:
             out[place, BEST], out[place, BEST_AT] = gain, event
             out[place, INTEREST] = slot
-        out[place, CONTENT] += grade * sent[number, SENT_CONTENT]
         out[place, LIKES:CONTENT] = sent[number, SENT_FIGURES:]
     if count <= limit:
         return count
@@ -107,7 +110,7 @@ def absorb_rows(
 @kernel
 def _keep_shares(rows: Any, keys: Any, origin: Any, count: int, limit: int, reserve: int) -> int:
     """As `_keep_largest`, but the `reserve` largest of each interest go before all others."""
-    order = np.argsort(-rows[:count, MAIN], kind="mergesort")
+    order = np.argsort(-(rows[:count, MAIN] + rows[:count, CONTENT]), kind="mergesort")
     keep, taken, left = np.zeros(count, np.bool_), np.zeros(SLOTS, np.int64), limit
     for place in order:
         slot = int(rows[place, INTEREST])
@@ -129,17 +132,18 @@ def _keep_shares(rows: Any, keys: Any, origin: Any, count: int, limit: int, rese
 
 @kernel
 def _keep_largest(rows: Any, keys: Any, origin: Any, count: int, limit: int) -> int:
-    """Close ranks over all but the `limit` largest main sums; of equal ones the first stay."""
-    bound = np.partition(rows[:count, MAIN], count - limit)[count - limit]
+    """Close ranks over all but the `limit` largest sums; of equal ones the first stay."""
+    worth = rows[:count, MAIN] + rows[:count, CONTENT]
+    bound = np.partition(worth, count - limit)[count - limit]
     equal = limit
     for place in range(count):
-        if rows[place, MAIN] > bound:
+        if worth[place] > bound:
             equal -= 1
     kept = 0
     for place in range(count):
-        if rows[place, MAIN] < bound:
+        if worth[place] < bound:
             continue
-        if rows[place, MAIN] == bound:
+        if worth[place] == bound:
             if equal == 0:
                 continue
             equal -= 1
@@ -172,6 +176,12 @@ def choose(
             chosen[count] = place
             count += 1
     return count
+
+
+@kernel
+def unproven(rows: Any, place: int) -> bool:
+    """Whether its content alone speaks for a candidate."""
+    return bool(rows[place, CONTENT] > 0 and not rows[place, MAIN] > 0)
 
 
 @kernel
@@ -225,7 +235,7 @@ def _user_features(
         x[:, RANK] = outside[1]
         order = np.argsort(-rows[chosen, MAIN], kind="mergesort")
         for rank, number in enumerate(order):
-            if chosen[number] < own:
+            if chosen[number] < own and not unproven(rows, chosen[number]):
                 x[number, RANK] = -np.log2(1.0 + rank) / 4
     if wanted[GENRE] or wanted[CAT_LAST]:
         _taste(rows.view(np.uint16), chosen, own, codes, worth, last, x[:, GENRE], x[:, CAT_LAST])
@@ -234,9 +244,10 @@ def _user_features(
 
 @kernel
 def _counted(rows: Any, chosen: Any, own: int, outside: Any, wanted: Any, x: Any) -> None:
-    top = _largest(rows, chosen, MAIN)
+    top, likest = _largest(rows, chosen, MAIN), _largest(rows, chosen, CONTENT)
     for number, place in enumerate(chosen):
-        inside = place < own
+        alone = unproven(rows, place)
+        inside = place < own and not alone
         x[number, IN_CF] = 1.0 if inside else 0.0
         if wanted[C0LOG]:
             small = np.log(max(1e-6, float(rows[place, MAIN])) / top) / 3
@@ -245,6 +256,9 @@ def _counted(rows: Any, chosen: Any, own: int, outside: Any, wanted: Any, x: Any
             x[number, SUPPORTED] = np.log1p(float(rows[place, SUPPORT]))
         if wanted[SHOWN]:
             x[number, SHOWN] = np.log1p(float(rows[place, EXPOSED]))
+        if rows[place, CONTENT] > 0:
+            x[number, SAID] = rows[place, CONTENT] / likest
+            x[number, UNPROVEN] = 1.0 if alone else 0.0
 
 
 @kernel
@@ -264,8 +278,8 @@ def features_of(
     rows: Any, chosen: Any, own: int, codes: Any, worth: Any, last: Any, outside: Any,
     reference: Any, now_h: float, wanted: Any,
 ) -> Any:  # fmt: skip
-    """The sixteen features of the chosen candidates, shape (n, 16); unwanted ones may be 0."""
-    x = np.zeros((len(chosen), 16))
+    """The features of the chosen candidates, shape (n, FEATURES); unwanted ones may be 0."""
+    x = np.zeros((len(chosen), FEATURES))
     _user_features(rows, chosen, own, codes, worth, last, outside, wanted, x)
     if wanted[POP:].any():
         _item_features(rows, chosen, reference, now_h, x)
@@ -281,7 +295,7 @@ def best_of(x: Any, weights: Any, limit: int) -> tuple[Any, Any, Any]:
         user, item = 0.0, 0.0
         for feature in range(POP):
             user += weights[feature] * x[place, feature]
-        for feature in range(POP, 16):
+        for feature in range(POP, FEATURES):
             item += weights[feature] * x[place, feature]
         parts[place], scores[place] = item, item + user
     best = np.argsort(-scores, kind="mergesort")[:limit]

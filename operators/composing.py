@@ -8,9 +8,10 @@ Scores order a list. A strategy says how far other things may:
 - `hybrid`: by score, but some places go to the interest that is furthest below its share, so that
   a second interest survives a burst of the first.
 
-Explored places show an item that few have touched yet, drawn evenly from those that may be shown;
-the chance it had is written beside it. A reader sorts by score, so a place that was given and not
-earned carries the score of the place before it.
+Content places show the best of what only its text speaks for, until somebody touches it: a list
+of what people did has no room for it otherwise. Explored places show an item that few have touched
+yet, drawn evenly from those that may be shown; the chance it had is written beside it. A reader
+sorts by score, so a place that was given and not earned carries the score of the place before it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,17 +35,20 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         kind: See the module.
         interest_places: Of the first ten, how many go by the shares of interests.
+        content_places: Of the first ten, the last ones before the explored: how many show what only
+            its content speaks for.
         explore_places: Of the first ten, the last ones: how many show what few have touched.
         most: By source, how many of the first ten it may have.
     """
 
     kind: Literal["hybrid", "interests", "history", "context"] = "hybrid"
     interest_places: int = 2
+    content_places: int = 0
     explore_places: int = 0
     most: Mapping[str, int] = {}
 
     def __post_init__(self) -> None:
-        for name in ("interest_places", "explore_places"):
+        for name in ("interest_places", "content_places", "explore_places"):
             if not 0 <= getattr(self, name) <= FIRST:
                 msg = f"`{name}` is {getattr(self, name)}; 0 to {FIRST}"
                 raise ValueError(msg)
@@ -61,11 +65,13 @@ class Offer(NamedTuple):
         sources: Index into `SOURCES`.
         slots: Of the interest of each, 0 for none.
         contextual: Whether it is popular in the user's segment.
+        unproven: Whether only its content speaks for it.
     """
 
     sources: NDArray[np.int64]
     slots: NDArray[np.int64]
     contextual: NDArray[np.bool_]
+    unproven: NDArray[np.bool_]
 
 
 class Places(NamedTuple):
@@ -99,15 +105,20 @@ def compose(
     by_interest = _interest_places(strategy) if shares else frozenset()
     order = _order(offer, strategy)
     explores = strategy.explore_places > 0 and len(order) < len(offer.sources)
-    if not by_interest and not strategy.most and not explores:
+    content_places = strategy.content_places if offer.unproven.any() else 0
+    if not by_interest and not strategy.most and not explores and not content_places:
         best = order[:size]
         moved = np.full(len(best), strategy.kind == "context")
         return Places(best, moved, np.zeros(len(best), np.int64), np.ones(len(best)))
     fresh = np.flatnonzero(offer.sources == FRESH).tolist()
+    unproven = np.flatnonzero(offer.unproven).tolist()
     list_ = _Composition(offer, strategy, order.tolist())
     explored_from = FIRST - strategy.explore_places
+    content_from = explored_from - content_places
     while (at := len(list_.places)) < size:
         if explored_from <= at < FIRST and list_.explore(fresh, draw + at):
+            continue
+        if content_from <= at < explored_from and list_.take_content(unproven):
             continue
         if at in by_interest and list_.take_interest(shares):
             continue
@@ -175,6 +186,14 @@ class _Composition:
                 if self._slots[number] == slot and number not in self._used and self._may(number):
                     self._put(number, given=True, slot=slot)
                     return True
+        return False
+
+    def take_content(self, unproven: Sequence[int]) -> bool:
+        """The best that only its content speaks for; False if none is left."""
+        for number in unproven:
+            if number not in self._used and self._may(number):
+                self._put(number, given=True)
+                return True
         return False
 
     def explore(self, fresh: Sequence[int], draw: int) -> bool:

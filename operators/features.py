@@ -1,4 +1,4 @@
-"""The sixteen numbers a candidate is scored by, and what they are worth.
+"""The eighteen numbers a candidate is scored by, and what they are worth.
 
 All lie about between -3 and 2. The score is linear, so it splits into the part of the item, which
 a reader can refresh from the shared lists, and the part of the user:
@@ -6,7 +6,8 @@ a reader can refresh from the shared lists, and the part of the user:
     score = weights . features = user part + item part
 
 `mx` is the user's largest value among the candidate rows; a candidate that no neighbour answer
-named (not "in CF") takes the constants of `outside`.
+named (not "in CF") takes the constants of `outside`, and so does one that is known by its content
+alone.
 
 | feature | formula | says |
 | --- | --- | --- |
@@ -24,6 +25,11 @@ named (not "in CF") takes the constants of `outside`.
 | in_cf | 1 or 0 | named by a neighbour answer |
 | cat_last | 1 or 0 | in the category of the user's last item |
 | seed | sqrt(seed/mx) | similarity to the user's last item |
+| content | content/mx | how much it says the like of what the user's items say |
+| unproven | 1 or 0 | nothing but its content speaks for it |
+
+At the starting weights content orders what goes together, and of what nobody has confirmed only
+what is nearly as like as the likest of all goes before what is popular, the rest behind.
 """
 
 import math
@@ -37,10 +43,13 @@ from operators.packing import EPOCH_MS, HOUR_MS, NEVER_LOG2
 
 USER_FEATURES = (
     "c0", "c1", "short", "c0log", "rank", "support", "genre", "exposed", "in_cf", "cat_last",
-    "seed",
+    "seed", "content", "unproven",
 )  # fmt: skip
 ITEM_FEATURES = ("pop", "pop1d", "pop30d", "quality", "age")
 FEATURES = USER_FEATURES + ITEM_FEATURES
+
+STARTING = {"c0": 4.0, "content": 1.0, "unproven": -0.9}
+"""What features are worth before anything is learned."""
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +63,7 @@ class Weights(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     model: str = "itemcf-1"
-    values: Mapping[str, float] = field(default_factory=lambda: {"c0": 4.0})
+    values: Mapping[str, float] = field(default_factory=lambda: dict(STARTING))
 
     def __post_init__(self) -> None:
         unknown = set(self.values) - set(FEATURES)

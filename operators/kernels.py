@@ -132,7 +132,7 @@ def add_alike(
     keys: Any, rows: int, near_keys: Any, near_sims: Any, near_figures: Any, worth: float,
     out: Any, origin: Any,
 ) -> int:  # fmt: skip
-    """Add what says the like to the answer's first `rows` rows, named by `keys`.
+    """Say beside the answer's first `rows` rows, named by `keys`, what says the like; add the rest.
 
     `near_*` are the rows of `alike.ItemContent`; `worth` is what a cosine of 1 counts for. `out`
     has room for all of both; `origin` gets the place among the near ones of each row added.
@@ -142,15 +142,12 @@ def add_alike(
     """
     copied, count = out.view(np.uint32), rows
     for near in range(len(near_keys)):
-        gain = worth * max(near_sims[near, 0], near_sims[near, 1])
         place = place_of(keys, rows, near_keys[near])
         if place == NOWHERE:
             place = count
             out[place, :2] = 0.0
             copied[place, 2:] = near_figures[near]
-            out[place, 4] = 0.0
             origin[place - rows] = near
             count += 1
-        out[place, 0] += gain
-        out[place, 4] += gain
+        out[place, 4] = worth * max(near_sims[near, 0], near_sims[near, 1])
     return count

@@ -179,6 +179,7 @@ class Voices:
 
     def __init__(self, weights: Weights) -> None:
         self._start = weights.of(FEATURES), weights.model
+        self._before = weights.values
         self._made: dict[str, tuple[NewWeights, Floats]] = {}
 
     def of(self, told: Table[NewWeights], tenant: str) -> tuple[Floats, str]:
@@ -188,6 +189,7 @@ class Voices:
             return self._start
         made = self._made.get(tenant)
         if made is None or made[0] != weights:
-            values = np.array([weights.values.get(name, 0.0) for name in FEATURES])
+            known = {**self._before, **weights.values}
+            values = np.array([known.get(name, 0.0) for name in FEATURES])
             made = self._made[tenant] = weights, values
         return made[1], weights.model

@@ -12,9 +12,11 @@ is the co-rating over the geometric mean of the two sums of strengths (TencentRe
 ratio = sum_b / sum_a travelled with the pair, and times sum_a of now it is sum_b of now within
 noise, without a message. `forward` counts b after a.
 
-Beside it stand the items that say the like (`alike`). They are blended into each answer:
+Beside it stand the items that say the like (`alike`): an answer has both, `sim` and worth *
+cosine, and the ranking learns what each counts for. In the stored list of similar items they are
+blended,
 
-    answer(a, b) = sim(a, b) + worth * kappa / (n + kappa) * cosine(a, b)
+    similar(a, b) = sim(a, b) + worth * kappa / (n + kappa) * cosine(a, b)
 
 where n is what a has been liked, in full likes: an item that nobody has touched is known by what
 it says alone, and what people do takes over as they do it. `sim` needs no factor n / (n + kappa)
@@ -70,8 +72,9 @@ class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
         damping: Strength units (10: one full like) that a pair must outweigh to count.
         similar_max: Length of the stored list of similar items.
         alike_max: Items kept that say the like of one.
-        content_worth: What a cosine of 1 counts for where nobody has touched the item.
-        content_until: kappa: likes of an item at which its content counts half.
+        content_worth: What a cosine of 1 counts for, beside similarities.
+        content_until: kappa: likes of an item at which its content counts half among its similar
+            items.
         pairs_max: Pairs kept an item, about: with more, each new one pushes out the weakest of its
             segment. What an erasure takes from one that is gone stays below zero, and is the next
             to go.
@@ -210,17 +213,17 @@ class Neighbours:
             return list(head.ids), rows
         origin = np.empty(near, np.int64)
         count = kernels.add_alike(
-            head.keys, known, content.keys, content.sims, content.figures, self._worth(head),
-            rows, origin,
+            head.keys, known, content.keys, content.sims, content.figures,
+            self._settings.content_worth, rows, origin,
         )  # fmt: skip
         added = [content.ids[place] for place in origin[: count - known].tolist()]
         return head.ids + added, rows[:count]
 
-    def _worth(self, head: ItemNeighbours) -> float:
-        """What a cosine of 1 counts for, beside what people did with the item."""
+    def _share(self, head: ItemNeighbours) -> float:
+        """How much content counts among similar items, beside what people did with the item."""
         until = self._settings.content_until
         likes = head.sum / STRENGTH_MAX
-        return self._settings.content_worth * until / (likes + until) if until > 0 else 0.0
+        return until / (likes + until) if until > 0 else 0.0
 
     def _add(
         self,
@@ -266,10 +269,12 @@ class Neighbours:
         found, content = state.item.get(key), state.content.get(key)
         head = found or ItemNeighbours()
         ids, rows = self._rows(head, content)
+        said = self._share(head) * rows[:, 4]
+        scores = (rows[:, 0] + said).astype(np.float32)
         clock_us = max(head.clock_us, content.clock_us if content else 0)
         if not ids and not clock_us and (found or content):
             return []
-        best = _similar(rows, len(head.ids), self._settings.similar_max)
+        best = _similar(scores, len(head.ids), self._settings.similar_max)
         written_us = tick(clock_us, time_ms)
         if found is not None:
             head.clock_us = written_us
@@ -278,17 +283,17 @@ class Neighbours:
             content.clock_us = written_us
             state.content.put(key, content)
         title = head.title or (content.title if content else "") or item
-        sources = [CONTENT if rows[n, 4] > rows[n, 0] / 2 else CO_OCCURRENCE for n in best]
+        sources = [CONTENT if said[n] > rows[n, 0] else CO_OCCURRENCE for n in best]
         row = SimilarRow(
             written_us, tenant, item, title, [ids[place] for place in best],
-            rows[best, 0].astype("<f4").tobytes(), bytes(sources),
+            scores[best].astype("<f4").tobytes(), bytes(sources),
         )  # fmt: skip
         return [Out("rows", key, row)]
 
 
-def _similar(rows: Any, known: int, size: int) -> list[int]:
+def _similar(scores: Any, known: int, size: int) -> list[int]:
     """Places of the best rows, and of the best by content alone: of these half as many more."""
-    order = np.argsort(-rows[:, 0], kind="stable")
+    order = np.argsort(-scores, kind="stable")
     best: list[int] = order[:size].tolist()
     said = [place for place in order.tolist() if place >= known and place not in best]
     return best + said[: max(0, size // 2 - sum(place >= known for place in best))]

@@ -41,7 +41,7 @@ PULLED = np.dtype(
     [("sim", "<f4"), ("short", "<f4"), ("key", "<u8"), ("content", "<f4"), *_FIGURES_FIELDS[2:]]
 )
 """A neighbour as the ranking gets it: its figures, and in place of the sum of strengths, which
-nobody behind needs, how much of `sim` comes from what the items say."""
+nobody behind needs, how much the two say the like, on the scale of `sim`."""
 
 LIKES, LIKES_1D, LIKES_30D = 3, 5, 6
 POPULARITY = slice(3, 8)

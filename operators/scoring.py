@@ -176,11 +176,12 @@ def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size
     """
     shelf, own, found = ranked.candidates.shelf, ranked.own, ranked.places
     rows = ranked.rows
-    said = rows[:own, CONTENT_SUM] > rows[:own, MAIN] / 2
+    said = rows[:own, CONTENT_SUM] > rows[:own, MAIN]
     sources = np.concatenate([np.where(said, CONTENT, CO_OCCURRENCE), shelf.sources])
     contextual = np.concatenate([np.zeros(own, bool), shelf.contextual])
     slots = rows[found, INTEREST].astype(np.int64)
-    offer = Offer(sources[found], slots, contextual[found])
+    unproven = (rows[found, CONTENT_SUM] > 0) & ~(rows[found, MAIN] > 0)
+    offer = Offer(sources[found], slots, contextual[found], unproven)
     places = compose(offer, strategy, shares, _draw(ranked.candidates), size)
     at = found[places.numbers]
     numbers, ids = at.tolist(), ranked.candidates.user.ids

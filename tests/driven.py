@@ -9,6 +9,7 @@ import numpy as np
 
 from operators.events import NEGATIVE_ACTIONS
 from operators.messages import (
+    SOURCES,
     About,
     Counted,
     Featured,
@@ -124,6 +125,10 @@ class Ranked(Driven):
         row = self.lists[user]
         return dict(zip(row.ids, np.frombuffer(row.item_scores, "<f4").tolist(), strict=True))
 
+    def sources(self, user: str) -> list[str]:
+        """Source of each item of the user's last list."""
+        return [SOURCES[place] for place in self.lists[user].sources]
+
 
 def sent(outs: Sequence[Out], to: str) -> list[Any]:
     """Messages of one channel."""
@@ -233,9 +238,9 @@ def user_changed(user: str, at_ms: int, seq: int, **fields: Any) -> UserChanged:
     )  # fmt: skip
 
 
-def near(item: str, sim: float, short: float = 0.0, **fields: Any) -> Row:
+def near(item: str, sim: float, short: float = 0.0, content: float = 0.0, **fields: Any) -> Row:
     """A neighbour; fields are those of its figures."""
-    return item, sim, short, figures(item, **fields)
+    return item, sim, short, figures(item, **{**fields, "raw": content})
 
 
 def pulled(one: Counted, *rows: Row) -> Pulled:

@@ -1,12 +1,16 @@
 """What text does for lists: hits on cold and warm items, with and without, on two data sets.
 
-    python -m tests.bench.hybrid DATA VECTORS films|instruments [--limit N] [--set table.key=value]
+    python -m tests.bench.hybrid DATA VECTORS films|instruments [--limit N] [--learn]
+        [--without] [--set table.key=value] [--weight feature=value]
 
 Prequential: before each event by which a user begins to like an item, the user's stored list (the
 shared list for users without one) is asked for it; then the event is applied. An item is cold as
 long as nobody has touched it. All items are in the catalogue from the start, with their features,
 as vectors of `tests.bench.vectors` say. The stages are those of the job, in memory, one event a
-window; nothing is random.
+window; nothing is random. Beside the whole stream, what follows each of three cuts in time is
+reported, at a quarter, a half and three quarters of the events, up to the next.
+
+Content kNN, which knows nothing of what people do together, is `--weight content=1 --weight c0=0`.
 """
 
 import argparse
@@ -25,6 +29,7 @@ import numpy as np
 
 from operators.events import Interaction, Item
 from operators.features import Weights
+from operators.learning import LearningSettings
 from operators.listing import listed
 from operators.messages import SOURCES, About, Featured, ListRow
 from operators.neighbours import NeighboursSettings
@@ -37,6 +42,7 @@ from tests.graph import Graph
 SETTINGS = {"neighbours": NeighboursSettings, "ranking": RankingSettings}
 CLASSES = ("cold", "young", "warm", "total")
 YOUNG_MAX = 4
+CUTS = 3
 
 
 def films(data: Path) -> tuple[list[Item], list[Interaction], set]:
@@ -116,7 +122,7 @@ class Tally:
 
 def run(
     items: list[Item], events: list[Interaction], held: set, said: Iterator[Featured],
-    settings: dict[str, Any], weights: Weights | None = None,
+    settings: dict[str, Any], weights: Weights,
 ) -> dict[str, Any]:  # fmt: skip
     """Replay and judge."""
     graph = Graph(weights, plain, **settings)
@@ -125,18 +131,20 @@ def run(
             graph.state["figures"], [listed(one)]
         )
     graph.run(list(said))
-    tally, lists, shared = Tally(), {}, ListRow(0, "", "", [], b"", b"", b"", b"", [], 0, "", b"")
+    tallies = [Tally() for _ in range(CUTS + 2)]
+    lists, shared = {}, ListRow(0, "", "", [], b"", b"", b"", b"", [], 0, "", b"")
     users: dict[str, int] = defaultdict(int)
     seen: set[tuple[str, str]] = set()
     began_s = time.process_time()
-    for event in events:
+    for n, event in enumerate(events):
         pair = event.user_id, event.item_id
         if pair not in seen and event.value >= 4 and pair not in held:
             row = lists.get(event.user_id, shared)
             first = row.ids[:10]
             rank = first.index(event.item_id) if event.item_id in first else None
             source = SOURCES[row.sources[rank]] if rank is not None else ""
-            tally.ask(users[event.item_id], rank, source)
+            for tally in tallies[0], tallies[1 + n * (CUTS + 1) // len(events)]:
+                tally.ask(users[event.item_id], rank, source)
         if pair not in seen:
             seen.add(pair)
             users[event.item_id] += 1
@@ -144,7 +152,12 @@ def run(
             if isinstance(out.message, ListRow):
                 lists[out.message.user] = out.message
     took_s = time.process_time() - began_s
-    found = {**tally.report(), "us_per_event": round(1e6 * took_s / max(1, len(events)))}
+    after = {f"after_cut_{n}": tallies[1 + n].report() for n in range(1, CUTS + 1)}
+    found = {
+        **tallies[0].report(),
+        **after,
+        "us_per_event": round(1e6 * took_s / max(1, len(events))),
+    }
     codec = next(one for one in graph.stages if one.name == "ranking").codecs["user"]
     sizes = [len(codec.encode(user)) for user in graph.state["ranking"].user.values()]
     return {**found, "bytes_per_user": round(float(np.mean(sizes))), "bytes_user_max": max(sizes)}
@@ -167,15 +180,19 @@ def main() -> None:
     parser.add_argument("name", choices=["films", "instruments"])
     parser.add_argument("--limit", type=int)
     parser.add_argument("--without", action="store_true", help="no features at all")
+    parser.add_argument("--learn", action="store_true", help="weights learned on the way")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--weight", action="append", default=[])
     arguments = parser.parse_args()
     items, events, held = {"films": films, "instruments": instruments}[arguments.name](
         arguments.data
     )
     said = iter(()) if arguments.without else features(arguments.vectors / f"{arguments.name}.npz")
-    found = run(items, events[: arguments.limit], held, said, parsed(arguments.set))
-    told = {"data": arguments.name, "without": arguments.without, "set": arguments.set, **found}
-    sys.stdout.write(json.dumps(told) + "\n")
+    settings = parsed(arguments.set) | {"learning": LearningSettings(enabled=arguments.learn)}
+    told = (one.split("=") for one in arguments.weight)
+    values = {**Weights().values, **{name: float(value) for name, value in told}}
+    found = run(items, events[: arguments.limit], held, said, settings, Weights(values=values))
+    sys.stdout.write(json.dumps({"arguments": sys.argv[3:], **found}) + "\n")
 
 
 if __name__ == "__main__":

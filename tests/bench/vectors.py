@@ -2,7 +2,7 @@
 
     python -m tests.bench.vectors DATA FOLDER [films] [instruments]
 
-Films: title, genres, and the tags people gave. Instruments have no text of their own in this data
+Films: title and genres. Instruments have no text of their own in this data
 set: their text is made of the last three reviews of each (summary and first 200 characters), and
 `hybrid` never asks for an item whose next event is one of these reviews.
 
@@ -25,18 +25,11 @@ REVIEWS_HELD = 3
 def films(data: Path) -> dict[str, str]:
     """Text by item."""
     folder = data / "movielens-latest-small"
-    tags = defaultdict(list)
-    with gzip.open(folder / "tags.csv.gz", "rt", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            tags[row["movieId"]].append(row["tag"])
     with gzip.open(folder / "movies.csv.gz", "rt", encoding="utf-8") as file:
         return {
-            row["movieId"]: ". ".join(
-                [row["title"], row["genres"].replace("|", ", "),
-                 ", ".join(dict.fromkeys(tags[row["movieId"]]))]
-            )
+            row["movieId"]: f"{row['title']}. {row['genres'].replace('|', ', ')}"
             for row in csv.DictReader(file)
-        }  # fmt: skip
+        }
 
 
 def reviews(data: Path) -> list[dict]:

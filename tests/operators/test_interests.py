@@ -226,7 +226,8 @@ def test_a_mood_moves_shares_only_as_its_mode_says(mode, felt, brighter):
 def offer(*kinds: tuple[str, int], contextual=()) -> Offer:
     sources = [SOURCES.index(source) for source, _ in kinds]
     return Offer(np.array(sources, int), np.array([slot for _, slot in kinds], int),
-                 np.array([n in contextual for n in range(len(kinds))], bool))  # fmt: skip
+                 np.array([n in contextual for n in range(len(kinds))], bool),
+                 np.zeros(len(kinds), bool))  # fmt: skip
 
 
 CF = [("co_occurrence", 1)] * 20 + [("co_occurrence", 2)] * 5

@@ -24,8 +24,11 @@ MINUTE_MS = 60_000
 FAST = LearningSettings(delay_ms=0)
 
 
+WEIGHTS = Weights(values={"c0": 4.0})
+
+
 def learner(**fields) -> Driven:
-    return Driven(Learning(LearningSettings(**fields), Weights(values={"c0": 4.0})))
+    return Driven(Learning(LearningSettings(**fields), WEIGHTS))
 
 
 def gradient(at_ms: int, tenant: str = "default", **values: float) -> Gradient:
@@ -124,7 +127,7 @@ def test_of_two_weights_that_fall_due_together_the_newer_count():
 
 def test_the_stage_of_a_replay_learns_what_the_job_learns():
     """Gradients of the one, fed to the other, give the same weights."""
-    graph, job, strategies = Graph(learning=FAST), learner(), []
+    graph, job, strategies = Graph(WEIGHTS, learning=FAST), learner(), []
     records = [listing(f"i{n}", categories=[f"c{n % 3}"]) for n in range(9)]
     records += [event(f"u{n % 5}", f"i{n * 7 % 9}", n * 20_000) for n in range(60)]
     for record in records:

@@ -1,4 +1,4 @@
-"""The sixteen features by hand, what is left out of a list, ties, users side by side."""
+"""The features by hand, what is left out of a list, ties, users side by side."""
 
 import math
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from operators.composing import Strategy
 from operators.features import (
     FEATURES,
     ITEM_FEATURES,
@@ -55,6 +56,8 @@ EXPECTED = {
     "in_cf": (1.0, 1.0, 0.0),
     "cat_last": (0.0, 1.0, 1.0),  # drama
     "seed": (1.0, 0.0, 0.0),
+    "content": (0.042 / 0.045, 1.0, 0.0),  # a .02 * .9 + .8 * .03 = .042, b .05 * .9 = .045
+    "unproven": (0.0, 0.0, 0.0),
     "pop": (math.log(4 / 32) / 2, math.log(1 / 32) / 2, 0.0),
     "pop1d": (0.0, -12 / 4, -1 / 4),
     "pop30d": (-1 / 4, -12 / 4, 0.0),
@@ -72,9 +75,10 @@ def scene(values: dict[str, float]) -> Ranked:
         popular_list("1d", ("a", packed["a"]), ("p", packed["p"])),
         popular_list("30d", ("p", packed["p"])),
     )
-    stage.touch("u", "x", near("a", 0.4, 0.2, **FIGURES["a"]), near("b", 0.1, 0.05, **FIGURES["b"]),
+    stage.touch("u", "x", near("a", 0.4, 0.2, 0.02, **FIGURES["a"]),
+                near("b", 0.1, 0.05, 0.05, **FIGURES["b"]),
                 at_ms=NOW_MS - 1, categories=["war"])  # fmt: skip
-    stage.touch("u", "y", near("a", 0.3, 0.1, **FIGURES["a"]), at_ms=NOW_MS, strength=8,
+    stage.touch("u", "y", near("a", 0.3, 0.1, 0.03, **FIGURES["a"]), at_ms=NOW_MS, strength=8,
                 categories=["drama", "war"])  # fmt: skip
     return stage
 
@@ -90,8 +94,47 @@ def test_a_feature_by_hand(feature):
 
 def test_every_feature_has_an_expected_value_and_tells_candidates_apart():
     assert set(EXPECTED) == set(FEATURES)
-    assert len(FEATURES) == 16
-    assert all(len(set(values)) > 1 for values in EXPECTED.values())
+    assert len(FEATURES) == 18
+    alike = [name for name, values in EXPECTED.items() if len(set(values)) == 1]
+    assert alike == ["unproven"]  # see the next test
+
+
+def test_what_only_its_content_speaks_for_is_outside_of_what_goes_together():
+    for feature, expected in {
+        "unproven": {"a": 0, "c": 1, "p": 0},
+        "content": {"a": 0.5, "c": 1, "p": 0},
+        "in_cf": {"a": 1, "c": 0, "p": 0},
+        "support": {"a": math.log(2), "c": 0, "p": 0},
+        "c0log": {"a": 0, "c": math.log(0.001) / 3, "p": math.log(0.001) / 3},
+        "rank": {"a": 0, "c": -math.log2(1 + ROWS_MAX) / 4, "p": -math.log2(1 + ROWS_MAX) / 4},
+    }.items():
+        stage = ranked({feature: 1.0})
+        stage.send(popular_list("all_time", ("p", figures("p", **FIGURES["p"]))))
+        stage.touch("u", "x", near("c", 0.0, content=0.04), near("a", 0.4, content=0.02))
+        assert stage.scores("u") == pytest.approx(expected, abs=1e-5), feature
+
+
+def test_of_what_nobody_has_confirmed_only_the_likest_go_before_what_is_popular():
+    stage = Ranked(Ranking(RankingSettings(), Weights(), LearningSettings()))
+    stage.send(popular_list("all_time", ("p", figures("p")), ("q", figures("q"))))
+    stage.touch("u", "x", near("c", 0.0, content=0.04), near("d", 0.0, content=0.03),
+                near("a", 0.4))  # fmt: skip
+    assert list(stage.scores("u")) == ["a", "c", "p", "q", "d"]
+    assert stage.sources("u") == ["co_occurrence", "content", "trending", "trending", "content"]
+
+
+def test_a_content_place_is_kept_for_what_only_its_content_speaks_for():
+    home = {"home": Strategy(content_places=2, interest_places=0)}
+    stage = Ranked(Ranking(RankingSettings(surfaces=home), Weights(), LearningSettings()))
+    rows = [near(f"a{n}", 0.5 - n / 100) for n in range(12)]
+    alike = [near(f"c{n}", 0.0, content=0.05 - n / 100) for n in range(3)]
+    stage.touch("u", "x", *rows, *alike)
+    listed = list(stage.scores("u"))
+    assert listed[8:10] == ["c0", "c1"]
+    assert set(listed[:8]) | set(listed[10:]) == {*(f"a{n}" for n in range(12)), "c2"}
+    scores = list(stage.scores("u").values())
+    assert scores == sorted(scores, reverse=True)
+    assert stage.sources("u")[8:10] == ["content", "content"]
 
 
 def test_a_score_is_the_weighted_sum_of_all_features():
