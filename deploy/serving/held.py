@@ -19,17 +19,15 @@ from typing import Any
 from msgspec import Struct
 
 from deploy.errors import HeadwaterError
+from deploy.records import records
 from jobs.access import python_client
 from jobs.settings import Kafka
 
 TIMEOUT_S = 20.0
-DEAD_LETTERS, TEXT_SIGNALS, OUTCOMES = (
-    "headwater.dead-letters", "headwater.text-signals", "headwater.outcomes",
-)  # fmt: skip
 
 
 class HeldError(HeadwaterError):
-    """Kafka does not hand out or delete what it holds."""
+    """Kafka does not delete what it holds, or take it anew."""
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -51,7 +49,8 @@ class Removed(Struct, frozen=True, kw_only=True):
 
 def topics_of(kafka: Kafka) -> list[str]:
     """Topics that may hold something of a user."""
-    return [kafka.events, TEXT_SIGNALS, OUTCOMES, kafka.dead_letters]
+    named = [kafka.events, kafka.text_signals, kafka.outcomes, kafka.dead_letters]
+    return [topic for topic in named if topic]
 
 
 def is_about(value: Any, tenant: str, user: str) -> bool:
@@ -93,10 +92,10 @@ def records_of(
         show: Hears of records read.
 
     Raises:
-        HeldError: Kafka does not answer.
+        UnreadError: Kafka does not answer.
     """
-    topics = topics_of(kafka)
-    for message in _messages(kafka, topics, show):
+    for done, message in enumerate(records(kafka, topics_of(kafka)), 1):
+        show(done)
         try:
             value = json.loads(message.value() or b"null")
         except ValueError:
@@ -109,57 +108,16 @@ def records_of(
             )  # fmt: skip
 
 
-def _messages(kafka: Kafka, topics: Sequence[str], show: Callable[[int], object]) -> Iterator[Any]:
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
-
-    consumer = Consumer(
-        {
-            **python_client(kafka), "group.id": f"{kafka.group}-held", "log_level": 0,
-            "enable.auto.commit": False, "enable.partition.eof": False,
-        }
-    )  # fmt: skip
-    try:
-        present = consumer.list_topics(timeout=TIMEOUT_S).topics
-        places: list[Any] = []
-        ends: dict[tuple[Any, Any], int] = {}
-        for topic in topics:
-            for number in present[topic].partitions if topic in present else ():
-                place = TopicPartition(topic, number, 0)
-                low, high = consumer.get_watermark_offsets(place, timeout=TIMEOUT_S)
-                if low < high:
-                    places.append(TopicPartition(topic, number, low))
-                    ends[topic, number] = high
-        consumer.assign(places)
-        done = 0
-        while ends:
-            message: Any = consumer.poll(TIMEOUT_S)
-            if message is None or message.error() is not None:
-                why = message.error().str() if message else f"nothing for {TIMEOUT_S:.0f} s"
-                msg = f"Kafka at {kafka.bootstrap} does not hand out its records: {why}"
-                raise HeldError(msg)
-            where = (message.topic(), message.partition())
-            if where in ends:
-                done += 1
-                show(done)
-                yield message
-                if message.offset() >= ends[where] - 1:
-                    del ends[where]
-    except KafkaException as error:
-        msg = f"Kafka at {kafka.bootstrap} does not tell what it holds: {error.args[0].str()}"
-        raise HeldError(msg) from error
-    finally:
-        consumer.close()
-
-
 def rewrite_dead_letters(kafka: Kafka, user: str) -> Removed:
     """Take the letters that mention a user out of the topic; does nothing if there are none.
 
     Raises:
         HeldError: Kafka refuses.
+        UnreadError: It does not answer.
     """
     from confluent_kafka import Producer
 
-    messages = list(_messages(kafka, [kafka.dead_letters], lambda _: None))
+    messages = list(records(kafka, [kafka.dead_letters]))
     kept = [one for one in messages if not mentions(_decoded(one.value()), user)]
     if len(kept) == len(messages):
         return Removed(letters=0, kept=len(kept))

@@ -4,12 +4,14 @@ import json
 
 import pytest
 from confluent_kafka import Producer
+from msgspec import structs
 from typer.testing import CliRunner
 
+from deploy import records
 from deploy.cli import app
 from deploy.evaluation import runner, topics
 from deploy.evaluation.sources import EvaluationError
-from jobs.settings import Kafka
+from jobs.settings import Kafka, SettingsError
 from tests.deploy import in_memory
 
 TENANT, START_MS = "then", 1_600_000_000_000
@@ -80,7 +82,20 @@ def test_the_list_of_then_knows_nothing_of_what_came_after(kafka, tmp_path, monk
 
 
 def test_a_kafka_that_does_not_answer_is_an_error_that_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(topics, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(records, "TIMEOUT_S", 0.3)
     silent = Kafka(bootstrap="127.0.0.1:9")
-    with pytest.raises(EvaluationError, match=r"127\.0\.0\.1:9 cannot be read.*--config names"):
+    with pytest.raises(EvaluationError, match=r"127\.0\.0\.1:9 does not.*--config names"):
         topics.fetch(silent, TENANT, START_MS, tmp_path, lambda done: None)
+
+
+def test_a_topic_that_is_not_there_is_named(kafka, tmp_path):
+    missing = structs.replace(kafka, items="nothing.of.the.kind")
+    with pytest.raises(EvaluationError, match=r"no topic nothing\.of\.the\.kind"):
+        topics.fetch(missing, TENANT, START_MS, tmp_path, lambda done: None)
+    assert list(records.records(kafka, ["nothing.of.the.kind"])) == []
+
+
+def test_reading_logs_in_as_the_settings_say(kafka, tmp_path):
+    stranger = structs.replace(kafka, user="anna", password_file=str(tmp_path / "none"))
+    with pytest.raises(SettingsError, match="password_file"):
+        topics.fetch(stranger, TENANT, START_MS, tmp_path, lambda done: None)

@@ -62,13 +62,18 @@ def test_records_of_all_topics_are_found_and_unreadable_ones_passed_over(monkeyp
         message(kafka.events, None, 6),
         message(kafka.dead_letters, letter(b"anna"), 7),
     ]
-    monkeypatch.setattr(held, "_messages", lambda *_: iter(found))
+    monkeypatch.setattr(held, "records", lambda *_: iter(found))
     told = list(records_of(kafka, "default", "anna"))
     assert [(one.topic, one.offset) for one in told] == [(kafka.events, 3), (kafka.dead_letters, 7)]
 
 
 def test_letters_that_name_nobody_stay_where_they_are(monkeypatch):
     letters = [message("headwater.dead-letters", letter(b"bob"), 1)]
-    monkeypatch.setattr(held, "_messages", lambda *_: iter(letters))
+    monkeypatch.setattr(held, "records", lambda *_: iter(letters))
     removed = rewrite_dead_letters(Kafka(), "anna")
     assert (removed.letters, removed.kept) == (0, 1)
+
+
+def test_topics_are_those_of_the_settings_and_one_without_a_name_is_none():
+    kafka = Kafka(events="e", outcomes="o", text_signals="", dead_letters="d")
+    assert held.topics_of(kafka) == ["e", "o", "d"]
