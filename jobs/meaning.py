@@ -8,6 +8,7 @@ import msgspec
 
 from jobs.settings import Job, Recommend
 from jobs.understand_settings import Understand
+from operators.history import PairSettings
 from operators.meaning import Meaning
 
 
@@ -19,7 +20,7 @@ def meaning(settings: Job) -> Meaning:
     if isinstance(settings, Recommend):
         parts: Mapping[str, Any] = {
             "strengths": settings.strengths,
-            "history": settings.history,
+            "history": msgspec.convert(settings.history, PairSettings, from_attributes=True),
             "buckets": settings.buckets,
         }
         return Meaning(blake2b(msgspec.json.encode(parts), digest_size=4).hexdigest(), _flat(parts))

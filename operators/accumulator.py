@@ -78,6 +78,8 @@ class RankedUser:
         interests: Clusters of items, tags and mood.
         topics: Categories that the user asked for.
         segment: Of the popular lists.
+        recalled_seq: Of the message with which the user last came back, see `operators.recall`;
+            `recalled_at` counts the events before it.
     """
 
     events: int = 0
@@ -105,6 +107,8 @@ class RankedUser:
     interests: Interests = field(default_factory=Interests)
     topics: list[str] = field(default_factory=list)
     segment: str = ""
+    recalled_seq: int = 0
+    recalled_at: int = 0
     seen: Keys | None = None
 
     @property
@@ -139,6 +143,8 @@ class _Stored(Struct, array_like=True):
     interests: Interests
     topics: list[str]
     segment: str
+    recalled_seq: int = 0
+    recalled_at: int = 0
 
 
 class UserCodec:
@@ -158,6 +164,7 @@ class UserCodec:
                 value.recent, value.personalise, value.blocked, value.settings_ms,
                 value.seen_count, value.generation, value.digest, value.clock_us,
                 bytes(value.known), value.interests, value.topics, value.segment,
+                value.recalled_seq, value.recalled_at,
             )
         )  # fmt: skip
 

@@ -100,11 +100,17 @@ def absorb_rows(
             out[place, BEST], out[place, BEST_AT] = gain, event
             out[place, INTEREST] = slot
         out[place, LIKES:CONTENT] = sent[number, SENT_FIGURES:]
+    return keep_best(out, out_keys, origin, count, limit, reserve if slot > 0 else 0)
+
+
+@kernel
+def keep_best(rows: Any, keys: Any, origin: Any, count: int, limit: int, reserve: int) -> int:
+    """Close ranks over all but `limit` rows, `reserve` of each interest among them; how many."""
     if count <= limit:
         return count
-    if reserve > 0 and slot > 0:
-        return _keep_shares(out, out_keys, origin, count, limit, reserve)
-    return _keep_largest(out, out_keys, origin, count, limit)
+    if reserve > 0:
+        return _keep_shares(rows, keys, origin, count, limit, reserve)
+    return _keep_largest(rows, keys, origin, count, limit)
 
 
 @kernel

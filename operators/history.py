@@ -11,11 +11,21 @@ costs the same for a user of ten and of ten thousand. Only an erasure reads it.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
-from operators.messages import Counted, Expired, Forget, Learn, PairSeen, Signal, SumTaken, order
+from operators.messages import (
+    Counted,
+    Expired,
+    Forget,
+    Learn,
+    PairSeen,
+    Recall,
+    Signal,
+    SumTaken,
+    order,
+)
 from operators.packing import ratio_of, raw_of
 from operators.stage import COUNT, Codec, Out, StructCodec, Table, pair_key, scoped, settle_nothing
 
@@ -25,8 +35,8 @@ LOG_MAX = 50_000
 is not logged could not be taken back."""
 
 
-class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage. They shape the sums, so a change starts a new state.
+class PairSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What shapes the sums of pairs: a change starts a new state.
 
     Attributes:
         pair_window: How many of a user's last items a new one is paired with.
@@ -39,6 +49,17 @@ class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     short_decay: float = 0.3
 
 
+class HistorySettings(PairSettings, frozen=True, kw_only=True):
+    """Parameters of the stage.
+
+    Attributes:
+        rebuild_after_ms: A user who comes back after so long has the neighbours of the last
+            `pair_window` items asked for again, see `recall`; 0 for never.
+    """
+
+    rebuild_after_ms: Annotated[int, Meta(ge=0)] = 86_400_000
+
+
 class Past(Struct, array_like=True):
     """One of a user's last items: its strength for the user, and its figures then."""
 
@@ -48,11 +69,18 @@ class Past(Struct, array_like=True):
 
 
 class UserHistory(Struct, array_like=True):
-    """A user's last items, oldest first; the length of the log; the last erased message."""
+    """A user's last items, oldest first.
+
+    Attributes:
+        logged: Length of the log.
+        erased_seq: Of the last erased message.
+        last_ms: Newest event time, 0 where none was noted yet.
+    """
 
     items: list[Past] = field(default_factory=list)
     logged: int = 0
     erased_seq: int = 0
+    last_ms: int = 0
 
 
 LogEntry = tuple[str, int]
@@ -82,6 +110,7 @@ class History:
 
     def __init__(self, settings: HistorySettings) -> None:
         self._window = settings.pair_window
+        self._away_ms = settings.rebuild_after_ms
         places = range(settings.pair_window)
         self._weights = [
             (round(100 * settings.gap_decay**j), round(100 * settings.short_decay**j))
@@ -108,11 +137,19 @@ class History:
             if not _changes_nothing(user, message.signal):
                 entry = (message.signal.item, message.signal.strength)
                 _append_to_log(state, key, user, entry)
-            outs += self._learn(user, message)
+            returned = self._returns(user, message.time_ms)
+            outs += _recalls(user, message) if returned else ()
+            outs += self._learn(user, message, returned=returned)
+            user.last_ms = max(user.last_ms, message.time_ms)
             state.user.put(key, user)
         return outs
 
-    def _learn(self, user: UserHistory, counted: Counted) -> list[Out]:
+    def _returns(self, user: UserHistory, time_ms: int) -> bool:
+        """Whether the user was away for so long that the items are to be recalled."""
+        away_ms = time_ms - user.last_ms
+        return bool(self._away_ms and user.last_ms and user.items) and away_ms >= self._away_ms
+
+    def _learn(self, user: UserHistory, counted: Counted, *, returned: bool) -> list[Out]:
         signal = counted.signal
         past = user.items
         pairs = [
@@ -131,7 +168,7 @@ class History:
             for other, weight, short, figures in pairs
         ]  # fmt: skip
         increase = max(0, signal.strength - signal.old)
-        learn = Learn(counted.time_ms, counted.event_id, counted, increase, pairs)
+        learn = Learn(counted.time_ms, counted.event_id, counted, increase, pairs, returned)
         _remember(
             past, self._window, signal.item, max(signal.old, signal.strength), counted.figures
         )
@@ -186,6 +223,26 @@ def _without_pairs(counted: Counted) -> list[Out]:
     learn = Learn(counted.time_ms, counted.event_id, counted, 0, [])
     to = scoped(counted.signal.tenant, counted.signal.item)
     return [Out("neighbours", to, learn), Out(COUNT, "heavy_users", 1)]
+
+
+def _recalls(user: UserHistory, counted: Counted) -> list[Out]:
+    """Ask for the neighbours of the last items but the one that is touched now, newest first.
+
+    The ids sort before all others of the moment: the answers come before the event itself.
+    """
+    signal = counted.signal
+    others = [past for past in reversed(user.items) if past.item != signal.item]
+    return [
+        Out(
+            "neighbours",
+            scoped(signal.tenant, past.item),
+            Recall(
+                counted.time_ms, f"\x00{counted.event_id}@{place}", signal.tenant, signal.user,
+                signal.seq, past.item, past.strength, place,
+            ),
+        )
+        for place, past in enumerate(others)
+    ]  # fmt: skip
 
 
 def _expire(state: HistoryState, message: Expired) -> None:

@@ -84,11 +84,13 @@ class Learn(_Message, tag=6, frozen=True, gc=False):
 
     Attributes:
         pairs: (other item, weight, short weight, figures of the other) in order of nearness.
+        returned: The user is back after long; neighbours of the last items come with `Recalled`.
     """
 
     counted: Counted
     increase: int
     pairs: list[tuple[str, int, int, bytes]]
+    returned: bool = False
 
 
 class PairSeen(_Message, tag=7, frozen=True, gc=False):
@@ -124,12 +126,14 @@ class Pulled(_Message, tag=9, frozen=True, gc=False):
         ids: Item ids of the rows.
         rows: Packed `packing.PULLED` records, one an id.
         about: What the item says, or None where that is not known.
+        returned: As in `Learn`.
     """
 
     counted: Counted
     ids: list[str]
     rows: bytes
     about: "About | None" = None
+    returned: bool = False
 
 
 class Noted(_Message, tag=10, frozen=True, gc=False):
@@ -459,6 +463,36 @@ class Outcome(_Message, tag=30, frozen=True, gc=False):
     shown: list[str]
     shadows: dict[str, int | None] = {}
     gradient: bytes = b""
+
+
+class Recall(_Message, tag=34, frozen=True, gc=False):
+    """Ask for the neighbours of an earlier item of a user who is back after long.
+
+    Attributes:
+        seq: Of the signal that brought the user back.
+        strength: Of the user for the item.
+        place: How many of the user's items came between the two.
+    """
+
+    tenant: str
+    user: str
+    seq: int
+    item: str
+    strength: int
+    place: int
+
+
+class Recalled(_Message, tag=35, frozen=True, gc=False):
+    """The answer to `Recall`; `ids` and `rows` as in `Pulled`."""
+
+    tenant: str
+    user: str
+    seq: int
+    item: str
+    strength: int
+    place: int
+    ids: list[str]
+    rows: bytes
 
 
 class Gradient(_Message, tag=31, frozen=True, gc=False):

@@ -40,6 +40,8 @@ from operators.messages import (
     Near,
     PairSeen,
     Pulled,
+    Recall,
+    Recalled,
     SimilarRow,
     SumTaken,
     order,
@@ -91,7 +93,7 @@ class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 Changed = tuple[str, str, int]
-Message = Learn | PairSeen | SumTaken | ItemExpired | Described | Near
+Message = Learn | PairSeen | SumTaken | ItemExpired | Described | Near | Recall
 CO_OCCURRENCE, CONTENT = SOURCES.index("co_occurrence"), SOURCES.index("content")
 
 
@@ -141,6 +143,8 @@ class Neighbours:
                 self._hear(state, message)
             elif isinstance(message, ItemExpired):
                 _expire(state, message)
+            elif isinstance(message, Recall):
+                outs += self._recall(state, message)
             else:
                 outs.append(self._answer(state, message))
         return outs
@@ -198,9 +202,21 @@ class Neighbours:
         ids, rows = self._rows(head, content)
         about = content.about if content else None
         answer = Pulled(
-            counted.time_ms, counted.event_id, counted, ids, rows.tobytes(), about
+            counted.time_ms, counted.event_id, counted, ids, rows.tobytes(), about,
+            message.returned,
         )  # fmt: skip
         return Out("ranking", scoped(signal.tenant, signal.user), answer)
+
+    def _recall(self, state: NeighboursState, ask: Recall) -> list[Out]:
+        """The neighbours of an item that a user touched long ago; nothing of an unknown one."""
+        key = scoped(ask.tenant, ask.item)
+        head, content = state.item.get(key), state.content.get(key)
+        ids, rows = self._rows(head or ItemNeighbours(), content)
+        told = Recalled(
+            ask.time_ms, ask.event_id, ask.tenant, ask.user, ask.seq, ask.item, ask.strength,
+            ask.place, ids, rows.tobytes(),
+        )  # fmt: skip
+        return [Out("ranking", scoped(ask.tenant, ask.user), told)] if ids else []
 
     def _rows(self, head: ItemNeighbours, content: ItemContent | None) -> tuple[list[str], Any]:
         """Ids and `packing.PULLED` records, as words, of the cached rows and of what is alike."""

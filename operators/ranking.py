@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from operators import recall
 from operators.accumulator import (
     RankedUser,
     UserCodec,
@@ -47,6 +48,7 @@ from operators.messages import (
     Outcome,
     PopularList,
     Pulled,
+    Recalled,
     RowDue,
     Said,
     UserChanged,
@@ -101,7 +103,7 @@ class RankingState:
     changed: Table[tuple[str, str]]
 
 
-OfUser = Pulled | Noted | Said | UserChanged | Forget | Expired
+OfUser = Pulled | Recalled | Noted | Said | UserChanged | Forget | Expired
 Shared = PopularList | Availability | RowDue | NewWeights
 
 
@@ -256,7 +258,11 @@ class Ranking:
             run.changed[key] = message
 
     def _apply_one(
-        self, run: _Run, key: str, user: RankedUser, message: Pulled | Noted | Said | UserChanged
+        self,
+        run: _Run,
+        key: str,
+        user: RankedUser,
+        message: Pulled | Recalled | Noted | Said | UserChanged,
     ) -> None:
         state = run.state
         if isinstance(message, Pulled):
@@ -264,9 +270,13 @@ class Ranking:
             self._judge(run, key, user, message)
             if signal.liked and signal.first:
                 note_exposure(user, run.served[key].shown_keys)
+            if message.returned:
+                recall.begin(user, signal.seq)
             absorb(user, message, seen_keys(state.seen, key, user), self._settings)
             add_seen(state.seen, key, user, key_of(message.counted.figures))
             remember(user, signal.action, signal.item)
+        elif isinstance(message, Recalled):
+            recall.recall(user, message, seen_keys(state.seen, key, user), self._settings)
         elif isinstance(message, Noted):
             if message.negative:
                 self._judge(run, key, user, message)

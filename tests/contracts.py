@@ -87,7 +87,7 @@ def small_stages() -> dict[str, Any]:
         ),
         figures=FiguresSettings(leaders=3, item_idle_ms=150_000),
         popular=PopularSettings(list_max=2),
-        history=HistorySettings(pair_window=4),
+        history=HistorySettings(pair_window=4, rebuild_after_ms=15_000),
         content=ContentSettings(near_max=3),
         neighbours=NeighboursSettings(rows_max=3, similar_max=2, alike_max=3, pairs_max=5),
         ranking=RankingSettings(

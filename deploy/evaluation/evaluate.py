@@ -124,6 +124,8 @@ def overrides_of(options: Options) -> list[str]:
         "settle_ms": SETTLE_NEVER_MS,
         "border.future_max_ms": FUTURE_MAX_MS,
     }
+    if options.window_ms < stream.SPREAD_BELOW_MS:
+        wanted["popular_ms"] = options.window_ms
     if options.positive is not None:
         wanted["strengths.like_min"] = options.positive
         wanted["strengths.like_min_stars"] = options.positive
