@@ -55,7 +55,7 @@ from operators.flink.parsing import (
 from operators.flink.records import weights_parser
 from operators.history import History
 from operators.neighbours import Neighbours
-from operators.outcome_records import record_of
+from operators.outcome_records import record_of, replayed_record_of
 from operators.popular import Popular
 from operators.ranking import Ranking
 from operators.rows import RowSettings
@@ -219,7 +219,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables.create_temporary_function("write_rows", rows_writer(sink_settings(settings)))
     except HeadwaterError as error:
         sys.exit(str(error))
-    statements = build(tables, settings, {"outcomes": record_of})
+    told = replayed_record_of if settings.clock == "replay" else record_of
+    statements = build(tables, settings, {"outcomes": told})
     statements.add_insert_sql(written("ranking", "outcomes", OUTCOMES))
     result = statements.execute()
     client = result.get_job_client()

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from operators.features import FEATURES
 from operators.messages import Outcome
@@ -12,6 +13,11 @@ from operators.messages import Outcome
 def record_of(outcome: Outcome) -> tuple[str, str]:
     """Key and value of the record of `headwater.outcomes`."""
     return outcome.user, as_json(outcome).decode()
+
+
+def replayed_record_of(outcome: Outcome) -> tuple[str, str]:
+    """The same of a replay: what it has learned from is not for a live job to learn again."""
+    return record_of(replace(outcome, gradient=b""))
 
 
 def as_json(outcome: Outcome) -> bytes:

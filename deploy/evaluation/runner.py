@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from operators.flink.keyed import unpack
 M = TypeVar("M")
 CAPTURED = ("rows", "outcomes", "strategy")
 """Channels that the program appends to files of these names."""
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 POLL_S = 0.25
 ERROR_CHARACTERS = 3000
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -77,7 +79,11 @@ def run(
         EvaluationError: The job failed; with the end of what it said.
     """
     began_s = time.monotonic()
-    with (folder / "log").open("wb") as log, _started(folder, overrides, log) as process:
+    with (
+        (folder / "log").open("wb") as log,
+        _signals_end_the_block(),
+        _started(folder, overrides, log) as process,
+    ):
         used: dict[int, float] = {}
         while process.poll() is None:
             used |= _cpu_s(process.pid)
@@ -89,6 +95,27 @@ def run(
         msg = f"the job ended with code {process.returncode}; it said last:\n{said}"
         raise EvaluationError(msg)
     return Cost(time.monotonic() - began_s, sum(used.values()))
+
+
+@contextmanager
+def _signals_end_the_block() -> Iterator[None]:
+    """What ends this process ends the block first, as Ctrl-C does: nothing stays behind.
+
+    Python sets handlers in the main thread alone; in another one nothing changes.
+    """
+
+    def stop(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

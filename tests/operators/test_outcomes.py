@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from operators.features import FEATURES, Weights
 from operators.messages import SOURCES, ListRow, Outcome, TrendingRow
-from operators.outcome_records import as_json
+from operators.outcome_records import as_json, record_of, replayed_record_of
 from operators.reading import ListedItem, StoredList, read
 from operators.scoring import RankingSettings
 from operators.seen import SeenFilter
 from operators.served import SharedRow, StoredRow, serve
+from operators.strategy import parse_gradient
 from tests.builders import event, listing
 from tests.driven import near, noted, plain, popular_list, sent, user_changed
 from tests.graph import Graph
@@ -173,6 +174,17 @@ def test_hits_are_counted_among_first_likes_of_users_with_a_past():
             if out.to == "count":
                 total[out.key] += out.message
     assert total == {"outcomes": 2, "hits_10": 1}
+
+
+def test_the_record_of_a_replay_has_nothing_to_learn_and_is_else_the_same():
+    stage = ranking()
+    stage.touch("u", "x", near("a", 0.4), near("b", 0.1), at_ms=1000)
+    outcome = outcome_of_next(stage, "b", at_ms=1500)
+    (key, live), (same, replayed) = record_of(outcome), replayed_record_of(outcome)
+    told = json.loads(live)
+    assert told.pop("gradient")
+    assert (same, json.loads(replayed)) == (key, told)
+    assert parse_gradient(replayed.encode()) is None
 
 
 def test_the_record_holds_the_contract_s_fields():
