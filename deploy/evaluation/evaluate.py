@@ -124,8 +124,6 @@ def overrides_of(options: Options) -> list[str]:
         "settle_ms": SETTLE_NEVER_MS,
         "border.future_max_ms": FUTURE_MAX_MS,
     }
-    if options.window_ms < stream.SPREAD_BELOW_MS:
-        wanted["popular_ms"] = options.window_ms
     if options.positive is not None:
         wanted["strengths.like_min"] = options.positive
         wanted["strengths.like_min_stars"] = options.positive
@@ -178,9 +176,9 @@ def take(place: Path, options: Options, settings: Recommend, show: Show) -> tupl
 
 def ordered(events: Events, options: Options) -> Events:
     """The events in the order, and at the times, of the protocol."""
-    if options.protocol == "last-out":
-        events = stream.hold_out_last(events)
-    return stream.spread(events) if options.window_ms < stream.SPREAD_BELOW_MS else events
+    if options.window_ms < stream.SPREAD_BELOW_MS:
+        events = stream.spread(events)
+    return stream.hold_out_last(events) if options.protocol == "last-out" else events
 
 
 def arguments(options: Options, *channels: str) -> list[str]:

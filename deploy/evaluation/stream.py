@@ -17,6 +17,7 @@ from operators.strengths import Strengths, is_like, strength_of
 
 SPREAD_BELOW_MS = 1000
 AFTER_THE_END_MS = 1000
+DAY_MS = 86_400_000
 
 
 class Events(Struct, kw_only=True):
@@ -98,19 +99,34 @@ def collect(
 def spread(events: Events) -> Events:
     """Move times so that each event has a millisecond of its own, in the order of the file.
 
-    An event keeps its time unless the one before it has reached it: then it comes a millisecond
-    later. So batches of one millisecond hold one event each, and nothing changes its order.
-
-    >>> apart([5, 5, 5, 6, 20]).tolist()
-    [5, 6, 7, 8, 20]
+    Events of one time are spread evenly over what the data cannot tell apart: a second where times
+    are in seconds, a day where they are dates. So batches of one millisecond hold one event each,
+    and what goes by the second or the minute in the job finds the pace that the data had.
     """
-    moved = apart(events.times_ms)
+    moved = apart(evenly(events.times_ms))
     by_ms = int((moved - events.times_ms).max(initial=0))
     return structs.replace(events, times_ms=moved, moved_ms_max=by_ms)
 
 
+def evenly(times_ms: Ints | list[int]) -> Ints:
+    """Spread equal ones of ordered times over the unit that all of them are counted in.
+
+    >>> evenly([1000, 1000, 3000, 3000, 3000, 3000]).tolist()
+    [1000, 2000, 3000, 3500, 4000, 4500]
+    """
+    times = np.asarray(times_ms, np.int64)
+    values, first, counts = np.unique(times, return_index=True, return_counts=True)
+    unit = min(int(np.gcd.reduce(np.diff(values))), DAY_MS) if len(values) > 1 else 0
+    numbers = np.arange(len(times)) - np.repeat(first, counts)
+    return np.asarray(times + numbers * unit // np.repeat(counts, counts), np.int64)
+
+
 def apart(times_ms: Ints | list[int]) -> Ints:
-    """The least increase that makes ordered times strictly increasing."""
+    """The least increase that makes ordered times strictly increasing.
+
+    >>> apart([5, 5, 5, 6, 20]).tolist()
+    [5, 6, 7, 8, 20]
+    """
     steps = np.arange(len(times_ms))
     return np.asarray(np.maximum.accumulate(np.asarray(times_ms) - steps) + steps, np.int64)
 

@@ -101,11 +101,33 @@ def test_rows_in_any_order_are_sent_by_time_and_duplicates_once(tmp_path):
 def test_a_batch_of_one_millisecond_holds_one_event_in_the_order_of_the_file(tmp_path):
     _, events = collected(tmp_path, "u,c,5,1", "v,a,5,1", "w,b,5,1", "u,d,5,2")
     apart = ordered(events, Evaluation(window_ms=1))
-    assert apart.times_ms.tolist() == [1000, 1001, 1002, 2000]
+    assert apart.times_ms.tolist() == [1000, 1333, 1666, 2000]
     assert apart.items == ["c", "a", "b", "d"]
-    assert apart.moved_ms_max == 2
+    assert apart.moved_ms_max == 666
     together = ordered(events, Evaluation(window_ms=1000))
     assert (together.times_ms.tolist(), together.moved_ms_max) == ([1000] * 3 + [2000], 0)
+
+
+def test_events_of_a_day_are_spread_over_it_where_times_are_dates_and_not_beyond_their_unit():
+    day_ms, rng = 86_400_000, np.random.default_rng(1)
+    for unit in (1, 10, 1000, day_ms):
+        times = 1_500_000_000_000 + unit * np.sort(rng.integers(0, 300, 2000))
+        moved = stream.evenly(times)
+        assert (np.diff(moved) >= 0).all()
+        assert ((moved - times) // unit == 0).all()
+        if unit >= 1000:
+            assert (np.diff(moved) > 0).all()
+            assert (moved - times).max() > unit // 2
+    assert stream.evenly([day_ms] * 3).tolist() == [day_ms] * 3
+    assert stream.evenly([]).tolist() == []
+
+
+def test_leave_last_out_is_spread_before_the_last_are_moved(tmp_path):
+    _, events = collected(tmp_path, "u,a,5,1", "v,b,5,1", "u,c,5,2", "v,a,5,2", "w,a,5,3")
+    held = ordered(events, Evaluation(window_ms=1, protocol="last-out"))
+    assert held.held_out == 2
+    assert (np.diff(held.times_ms) > 0).all()
+    assert held.times_ms[:3].tolist() == [1000, 1500, 3000]
 
 
 def test_apart_never_reorders_and_never_moves_more_than_it_must():

@@ -57,7 +57,7 @@ def test_a_file_of_clicks_becomes_a_report(tmp_path):
         ["evaluate", str(data_set(tmp_path)), "--report", str(report), "--keep", str(run),
          "--window-ms", "1", "--map", "user_id=who", "--map", "item_id=what",
          "--map", "event_time=when", "--map", "action=did", "--map-action", "look=view",
-         "--map-action", "buy=purchase", "--language", "zh",
+         "--map-action", "buy=purchase", "--language", "zh", "--set", "popular_ms=1",
          "--set", "shadows.frozen.weights.c0=4", "--set", "shadows.popular.kind=popular"],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
