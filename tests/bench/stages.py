@@ -20,6 +20,7 @@ from typing import Any
 
 from deploy.bench.options import Synthetic
 from deploy.bench.workload import SyntheticWorkload, stamped
+from jobs.meaning import meaning
 from jobs.settings import Recommend
 from operators.admission import Admission
 from operators.figures import Figures
@@ -27,6 +28,7 @@ from operators.flink.keyed import KeyedShell
 from operators.flink.parsing import ParseEvents
 from operators.history import History
 from operators.neighbours import Neighbours
+from operators.outcome_records import record_of
 from operators.popular import Popular
 from operators.ranking import Ranking
 from tests.flink.fakes import FakeContext
@@ -49,9 +51,10 @@ def shells(settings: Recommend) -> dict[str, tuple[KeyedShell, FakeContext]]:
     for name in ORDER:
         context = FakeContext()
         shell = KeyedShell(
-            makes[name], buckets=settings.buckets, meaning="", cache_size=settings.cache_entries,
-            journal_batches=settings.journal_batches, settle_ms=settings.settle_ms,
-            event_time=False,
+            makes[name], buckets=settings.buckets, meaning=meaning(settings),
+            cache_size=settings.cache_entries, journal_batches=settings.journal_batches,
+            settle_ms=settings.settle_ms, event_time=False,
+            records={"outcomes": record_of} if name == "ranking" else None,
         )  # fmt: skip
         shell.open(context)
         made[name] = shell, context
