@@ -98,7 +98,7 @@ class Learning:
             state.learned.put(tenant, one)
         return []
 
-    def settle(self, state: LearningState) -> list[Out]:
+    def settle(self, state: LearningState, limit: int | None = None) -> list[Out]:
         """The weights of each tenant that have changed since the last call."""
         outs: list[Out] = []
         for tenant in state.learned.all_keys():

@@ -61,7 +61,7 @@ from operators.pairs import (
     take,
     weakest_but_last,
 )
-from operators.stage import Codec, Out, StructCodec, Table, pair_key, scoped, tick
+from operators.stage import Codec, Out, StructCodec, Table, in_turn, pair_key, scoped, tick
 from operators.strengths import STRENGTH_MAX
 
 
@@ -101,13 +101,15 @@ CO_OCCURRENCE, CONTENT = SOURCES.index("co_occurrence"), SOURCES.index("content"
 class NeighboursState:
     """Items; segments of their pairs by item and number; what items say; changed items.
 
-    `changed` holds (tenant, item, time) of the items whose stored list has to be renewed.
+    `changed` holds (tenant, item, time) of the items whose stored list has to be renewed, `turn`
+    the one of them that was renewed last.
     """
 
     item: Table[ItemNeighbours]
     pair: Table[Segment]
     content: Table[ItemContent]
     changed: Table[Changed]
+    turn: Table[str]
 
 
 class Neighbours:
@@ -120,6 +122,7 @@ class Neighbours:
         "pair": SegmentCodec(),
         "content": ContentCodec(),
         "changed": StructCodec(Changed),
+        "turn": StructCodec(str),
     }
     state_type = NeighboursState
     order = staticmethod(order)
@@ -149,14 +152,14 @@ class Neighbours:
                 outs.append(self._answer(state, message))
         return outs
 
-    def settle(self, state: NeighboursState) -> list[Out]:
-        """Rows of similar items, of all items that were touched since the last call."""
+    def settle(self, state: NeighboursState, limit: int | None = None) -> list[Out]:
+        """Rows of similar items, of items that were touched since theirs was written."""
         outs: list[Out] = []
-        for key in state.changed.all_keys():
+        for key in in_turn(state.changed, state.turn, limit):
             changed = state.changed.get(key)
             if changed is not None:
                 outs += self._similar(state, key, *changed)
-        state.changed.clear()
+            state.changed.delete(key)
         return outs
 
     def _see(self, state: NeighboursState, message: PairSeen) -> None:

@@ -69,6 +69,7 @@ from operators.stage import (
     Out,
     StructCodec,
     Table,
+    in_turn,
     labelled,
     pair_key,
     scoped,
@@ -90,7 +91,8 @@ class RankingState:
 
     By tenant, `standing` holds the row `all` as a reader finds it, and as shadows would have it,
     `weights` those in force; `shadow` holds what shadows would have stored of a user, by name;
-    `changed` (tenant, user) of the users whose stored profile has to be renewed.
+    `changed` (tenant, user) of the users whose stored profile has to be renewed, `turn` the one of
+    them that was renewed last.
     """
 
     user: Table[RankedUser]
@@ -101,6 +103,7 @@ class RankingState:
     shadow: Table[dict[str, Row]]
     unavailable: Table[bytes]
     changed: Table[tuple[str, str]]
+    turn: Table[str]
 
 
 OfUser = Pulled | Recalled | Noted | Said | UserChanged | Forget | Expired
@@ -165,6 +168,7 @@ class Ranking:
         "shadow": StructCodec(dict[str, Row]),
         "unavailable": BytesCodec(),
         "changed": StructCodec(tuple[str, str]),
+        "turn": StructCodec(str),
     }
     state_type: type[RankingState] = RankingState
     order = staticmethod(order)
@@ -414,14 +418,14 @@ class Ranking:
         (strategy,) = strategies.values()
         return row_of(listed(ranked, strategy, shares, settings.list_max))
 
-    def settle(self, state: RankingState) -> list[Out]:
-        """Profiles of all users that did something since the last call."""
+    def settle(self, state: RankingState, limit: int | None = None) -> list[Out]:
+        """Profiles of users that did something since theirs was written."""
         outs: list[Out] = []
-        for key in state.changed.all_keys():
+        for key in in_turn(state.changed, state.turn, limit):
             changed, user = state.changed.get(key), state.user.get(key)
             if changed is not None and user is not None:
                 outs.append(Out("rows", key, profile_row(*changed, user, self._settings)))
-        state.changed.clear()
+            state.changed.delete(key)
         return outs
 
     def _candidates(

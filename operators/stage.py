@@ -6,6 +6,7 @@ runtime; the same tables and the same batch give the same tables and the same an
 stores and sends is somebody else's business: `operators.flink.keyed` in a job, a dict in a test.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from zlib import crc32
@@ -101,8 +102,13 @@ class Stage(Protocol[M_contra]):
     def apply(self, state: Any, batch: Sequence[M_contra]) -> list[Out]:
         """Move the state over the batch, which is sorted by `order`, and answer."""
 
-    def settle(self, state: Any) -> list[Out]:
-        """Answer with what was held back, called now and then: rows that may be a little old."""
+    def settle(self, state: Any, limit: int | None = None) -> list[Out]:
+        """Answer with what was held back, called now and then: rows that may be a little old.
+
+        Args:
+            state: Of the stage.
+            limit: Keys at the most, in turn, the others wait for the next call; None for all.
+        """
 
 
 class StructCodec(Generic[V]):
@@ -164,9 +170,26 @@ class DictTable(Generic[V]):
             yield key, self._codec.decode(self.data[key])
 
 
-def settle_nothing(state: Any) -> list[Out]:
+def settle_nothing(state: Any, limit: int | None = None) -> list[Out]:
     """`Stage.settle` of a stage that holds nothing back."""
     return []
+
+
+def in_turn(waiting: Table[Any], turn: Table[str], limit: int | None) -> list[str]:
+    """Keys of a table to be settled now: all of them, or `limit` of them, going round.
+
+    Args:
+        waiting: Its keys wait.
+        turn: Of the same stage; remembers which key was the last.
+        limit: Keys at the most; None for all.
+    """
+    keys = waiting.all_keys()
+    if limit is None or len(keys) <= limit:
+        return keys
+    after = bisect_right(keys, turn.get("") or "")
+    chosen = [*keys[after:], *keys[:after]][:limit]
+    turn.put("", chosen[-1])
+    return chosen
 
 
 def pair_key(owner: str, name: str) -> str:

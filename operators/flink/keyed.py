@@ -31,6 +31,10 @@ from operators.stage import BROADCAST, COUNT, Out, Stage, StructCodec, bucket_of
 PIECE_MESSAGES_MAX = 20_000
 """Messages in one row: an erasure of a heavy user must not become one row of many megabytes."""
 
+SETTLED_MAX = 100
+"""Keys of a bucket that a live job settles at a time: profiles and similar items get a little older
+when there is much to do, so that they never take more than lists do. A replay settles all."""
+
 RECORDS_MAX = 1000
 """Records in one row."""
 
@@ -110,6 +114,7 @@ class KeyedShell(KeyedProcessFunction):
         self._journal_batches = journal_batches
         self._settle_ms = settle_ms
         self._event_time = event_time
+        self._limit = None if event_time else SETTLED_MAX
         self._whole = frozenset(whole)
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -149,7 +154,10 @@ class KeyedShell(KeyedProcessFunction):
         if self._event_time:
             yield from self._settle_first(bucket, timestamp)
         else:
-            yield from self._step(bucket, Journal.SETTLED)
+            rows = self._step(bucket, Journal.SETTLED)
+            if rows:  # more may wait than is settled at a time
+                self._set_timer(bucket, ctx)
+            yield from rows
 
     def _settle_first(self, bucket: int, time_ms: int) -> list[Row]:
         """Settle a bucket whose time has come.
@@ -185,7 +193,7 @@ class KeyedShell(KeyedProcessFunction):
 
     def _apply(self, payload: str) -> tuple[int, list[Out]]:
         if payload == Journal.SETTLED:
-            return 0, self._stage.settle(self._state)
+            return 0, self._stage.settle(self._state, self._limit)
         batch = unpack(self._decoder, payload)
         batch.sort(key=self._stage.order)
         return len(batch), self._stage.apply(self._state, batch)

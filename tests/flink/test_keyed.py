@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyflink.common import Row
 
-from operators.flink.keyed import KeyedShell, pack, unpack
+from operators.flink.keyed import SETTLED_MAX, KeyedShell, pack, unpack
 from operators.flink.meaning import Kept
 from operators.meaning import Meaning
 from operators.messages import Listed, Noted, order
@@ -162,7 +162,7 @@ class Held:
             state.names.put(one.item, one.item)
         return []
 
-    def settle(self, state):
+    def settle(self, state, limit=None):
         told = "+".join(state.names.all_keys())
         state.names.clear()
         return [Out("rows", told, told)]
@@ -249,3 +249,34 @@ def test_every_shell_looks_at_what_its_state_was_made_with(caplog):
         shell.open(context)
         list(shell.process_element(Row(0, pack([noted("u", "a", 1)])), context))
     assert [record.message.split(":")[0] for record in caplog.records] == ["stage held"]
+
+
+def test_what_waits_is_settled_in_turn_and_a_timer_stands_until_all_of_it_is():
+    """More than a live job settles at a time, and a crash in between."""
+    context = FakeContext()
+    context.key = 0
+
+    def start() -> KeyedShell:
+        shell = KeyedShell(
+            partial(stage_named, "ranking"), buckets=1,
+            meaning=Meaning(), cache_size=5, journal_batches=1000, settle_ms=1000,
+            event_time=False,
+        )  # fmt: skip
+        shell.open(context)
+        return shell
+
+    shell, users = start(), [f"u{n:03}" for n in range(2 * SETTLED_MAX + 50)]
+    list(shell.process_element((0, pack([noted(user, "i", 1) for user in users])), context))
+    told: list[list[str]] = []
+    while context.timers:
+        context.timers.clear()
+        if len(told) == 1:
+            shell = start()
+        rows = shell.on_timer(0, context)
+        told.append([row.user for piece in rows for row in unpack(ROWS, piece[2])])
+        if len(told) == 1:
+            again = pack([noted(users[0], "i", 2, seq=2)])
+            list(shell.process_element((0, again), context))
+    assert [len(some) for some in told] == [SETTLED_MAX, SETTLED_MAX, 51, 0]
+    assert told[0] + told[1] == users[: 2 * SETTLED_MAX]
+    assert told[2] == [users[0], *users[2 * SETTLED_MAX :]]

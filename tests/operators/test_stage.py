@@ -10,6 +10,7 @@ from operators.stage import (
     DictTable,
     StructCodec,
     bucket_of,
+    in_turn,
     pair_key,
     scoped,
     settle_nothing,
@@ -98,3 +99,15 @@ def test_the_table_of_tests_passes_every_value_through_its_codec():
     assert table.all_keys() == []
     assert BytesCodec().decode(BytesCodec().encode(b"x")) == b"x"
     assert settle_nothing(None) == []
+
+
+def test_what_waits_goes_round_in_its_order():
+    waiting, turn = DictTable(StructCodec(str)), DictTable(StructCodec(str))
+    for name in "abcde":
+        waiting.put(name, name)
+    assert in_turn(waiting, turn, 2) == ["a", "b"]
+    assert in_turn(waiting, turn, 2) == ["c", "d"]
+    assert in_turn(waiting, turn, 2) == ["e", "a"]
+    waiting.delete("b")
+    assert in_turn(waiting, turn, 2) == ["c", "d"]
+    assert in_turn(waiting, turn, 4) == in_turn(waiting, turn, None) == ["a", "c", "d", "e"]
