@@ -346,7 +346,7 @@ def _user_changed(user: User, event: UserUpdate) -> Out:
     message = UserChanged(
         event.event_time, event.event_id, event.tenant, event.user_id, user.seq,
         event.personalise, list(event.preferences.blocked_categories),
-        list(event.preferences.topics), user.segment,
+        list(event.preferences.topics), user.segment, event.preferences.hidden_tags,
     )  # fmt: skip
     return Out("ranking", scoped(event.tenant, event.user_id), message)
 

@@ -143,11 +143,20 @@ class Impression(_Event, frozen=True, kw_only=True, tag="impression"):
             raise ValueError(msg)
 
 
+HIDDEN_TAGS_MAX = 200
+
+
 class Preferences(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a user asked for in words."""
+    """What a user asked for in words.
+
+    Attributes:
+        hidden_tags: Tags that the user does not want to be known for; null leaves those of before,
+            so that a program that knows nothing of them brings none back.
+    """
 
     topics: list[str] = []
     blocked_categories: list[str] = []
+    hidden_tags: Annotated[list[str], Meta(max_length=HIDDEN_TAGS_MAX)] | None = None
 
 
 class UserUpdate(_Event, frozen=True, kw_only=True, tag="user"):

@@ -12,7 +12,7 @@ Vectors are `packing.code_of` codes. Codes of different model versions are never
 interest of an earlier model keeps its items and fades.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -114,12 +114,15 @@ class Interests(Struct, array_like=True):
     Attributes:
         slots: Slot by number of an own event, of the last events.
         mood: How the user feels of late.
+        hidden: Tags that the user does not want to be known for, sorted, as said at `hidden_ms`.
     """
 
     clusters: list[Interest] = field(default_factory=list)
     tags: dict[str, Tag] = field(default_factory=dict)
     slots: dict[int, int] = field(default_factory=dict)
     mood: Mood = field(default_factory=Mood)
+    hidden: list[str] = field(default_factory=list)
+    hidden_ms: int = -1
 
 
 Moves = Mapping[int, int]
@@ -148,7 +151,7 @@ def touch(
         Its slot, `LOST` if the item has no vector; and the slots that have become others.
     """
     share = strength / STRENGTH_MAX
-    _tag(mine.tags, about.tags, share, time_ms, settings)
+    _tag(mine, about.tags, share, time_ms, settings)
     if not about.code:
         return LOST, {}
     code = unit(about.code)
@@ -167,13 +170,41 @@ def touch(
 
 
 def shares(mine: Interests, time_ms: int, settings: InterestSettings) -> dict[int, float]:
-    """Share of each slot: importance of this moment times reward, all together 1."""
+    """Share of each slot: importance of this moment times reward, all together 1.
+
+    An interest counts by what of its tags is not hidden, one that is all hidden not at all.
+    """
     worth = {
-        one.slot: faded(one.importance, one.last_ms, time_ms, settings) * reward(one)
+        one.slot: faded(one.importance, one.last_ms, time_ms, settings)
+        * reward(one) * told(one, mine.hidden)
         for one in mine.clusters
-    }
+    }  # fmt: skip
     total = sum(worth.values())
-    return {slot: value / total for slot, value in worth.items()} if total > 0 else {}
+    if not total > 0:
+        return {}
+    return {slot: value / total for slot, value in worth.items() if value > 0 or not mine.hidden}
+
+
+def told(one: Interest, hidden: Collection[str]) -> float:
+    """Share of an interest's tags, by weight, that are not hidden; 1 where it has none."""
+    total = sum(one.tags.values())
+    if not hidden or not total > 0:
+        return 1.0
+    return sum(weight for name, weight in one.tags.items() if name not in hidden) / total
+
+
+def hide(mine: Interests, hidden: Collection[str], time_ms: int) -> bool:
+    """Forget these tags and take up none of them from now on; others that were hidden may come.
+
+    Returns:
+        Whether it is the user's newest word on it.
+    """
+    if time_ms < mine.hidden_ms:
+        return False
+    mine.hidden, mine.hidden_ms = sorted(set(hidden)), time_ms
+    for name in mine.hidden:
+        mine.tags.pop(name, None)
+    return True
 
 
 def reward(one: Interest) -> float:
@@ -314,7 +345,7 @@ def _merge(kept: Interest, gone: Interest, settings: InterestSettings) -> None:
 
 
 def _tag(
-    tags: dict[str, Tag],
+    mine: Interests,
     named: list[tuple[str, float]],
     share: float,
     time_ms: int,
@@ -322,7 +353,10 @@ def _tag(
     sentiment: float | None = None,
 ) -> None:
     """Add to tags; with a sentiment, as something the user has written."""
+    tags = mine.tags
     for name, weight in named:
+        if name in mine.hidden:
+            continue
         tag = tags.setdefault(name, Tag(last_ms=time_ms))
         newer = max(time_ms, tag.last_ms)
         left = faded(1.0, tag.last_ms, newer, settings)
@@ -345,7 +379,7 @@ def write(mine: Interests, said: Said, slot: int, settings: InterestSettings) ->
             interest that the text is nearest to, if it is near enough.
         settings: Of the interests.
     """
-    _tag(mine.tags, said.tags, 1.0, said.time_ms, settings, said.sentiment)
+    _tag(mine, said.tags, 1.0, said.time_ms, settings, said.sentiment)
     one = next((known for known in mine.clusters if known.slot == slot), None)
     if one is None and said.code:
         place, nearest = _nearest(mine, said.model, unit(said.code))
@@ -362,7 +396,8 @@ def write(mine: Interests, said: Said, slot: int, settings: InterestSettings) ->
         one.negative -= said.sentiment
 
 
-def name_of(one: Interest) -> str:
-    """An interest in words: its three heaviest tags, or its medoid's title."""
-    best = sorted(one.tags.items(), key=lambda tag: (-tag[1], tag[0]))[:3]
+def name_of(one: Interest, hidden: Collection[str] = ()) -> str:
+    """An interest in words: its three heaviest tags that are not hidden, or its medoid's title."""
+    shown = [tag for tag in one.tags.items() if tag[0] not in hidden]
+    best = sorted(shown, key=lambda tag: (-tag[1], tag[0]))[:3]
     return ", ".join(name for name, weight in best if weight > 0) or one.title

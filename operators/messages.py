@@ -159,6 +159,7 @@ class UserChanged(_Message, tag=11, frozen=True, gc=False):
     Attributes:
         topics: Categories the user asked for.
         segment: Of the user, for the popular lists; empty if unknown.
+        hidden_tags: That the user does not want to be known for; None leaves those of before.
     """
 
     tenant: str
@@ -168,6 +169,7 @@ class UserChanged(_Message, tag=11, frozen=True, gc=False):
     blocked_categories: list[str]
     topics: list[str] = []
     segment: str = ""
+    hidden_tags: list[str] | None = None
 
 
 class Leader(_Message, tag=12, frozen=True, gc=False):

@@ -4,7 +4,7 @@ import numpy as np
 
 from operators.accumulator import RankedUser
 from operators.candidates import INTEREST
-from operators.interests import LOST, faded, name_of, shares, write
+from operators.interests import LOST, faded, hide, name_of, shares, write
 from operators.messages import ProfileRow, Said, UserChanged
 from operators.mood import bend, current, feel, valence
 from operators.packing import category_code
@@ -34,6 +34,9 @@ def refuse(user: RankedUser, item_key: int) -> None:
 
 def change(user: RankedUser, message: UserChanged) -> None:
     """Take over a user's own settings, the newest count."""
+    told = message.hidden_tags
+    if told is not None and hide(user.interests, told, message.time_ms):
+        user.digest = b""  # reasons name interests by their tags
     if message.time_ms < user.settings_ms:
         return
     user.settings_ms = message.time_ms
@@ -55,7 +58,9 @@ def profile_row(tenant: str, name: str, user: RankedUser, settings: RankingSetti
     """What may be seen of a user, at the time of the user's last list."""
     mine, time_ms = user.interests, user.clock_us // 1000
     parts = shares(mine, time_ms, settings.interests)
-    interests = [(name_of(one), parts.get(one.slot, 0.0), one.item) for one in mine.clusters]
+    interests = [
+        (name_of(one, mine.hidden), parts.get(one.slot, 0.0), one.item) for one in mine.clusters
+    ]
     tags = [
         (
             word,

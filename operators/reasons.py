@@ -121,5 +121,5 @@ def _text(user: RankedUser, behind: _Behind, seed: tuple[str, str] | None) -> st
         return reason_of(name) + (", which you asked for" if asked else "")
     for one in user.interests.clusters:
         if slot and one.slot == slot:
-            return f"Because of your interest in {name_of(one)}"
+            return f"Because of your interest in {name_of(one, user.interests.hidden)}"
     return f"Similar to {seed[1]}" if source == CONTENT and seed is not None else None

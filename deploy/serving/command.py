@@ -78,11 +78,19 @@ def profile(
     config: Config = None,
     tenant: Tenant = "default",
     *,
+    hide: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="Forget this tag; repeatable.")
+    ] = None,
+    show: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="Let it come back; repeatable.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show what is kept of a user: interests, tags and mood, each with its reason."""
     from deploy.serving import console
 
+    if hide or show:
+        console.hide(config, tenant, user, hide or [], show or [])
     raise typer.Exit(console.profile(config, tenant, user, as_json=json))
 
 

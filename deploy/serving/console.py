@@ -14,7 +14,7 @@ from rich.live import Live
 
 from deploy.connections import plan
 from deploy.replay.progress import show_on
-from deploy.serving import erasure, held, tables, view
+from deploy.serving import erasure, held, hiding, tables, view
 from deploy.serving.store import Store, opened
 from deploy.serving.view import ShownList
 from operators.trending import ALL
@@ -150,6 +150,25 @@ def profile(config: Path | None, tenant: str, user: str, *, as_json: bool) -> in
     shown = view.profile(tenant, user, found, facts, now_ms())
     _print(shown, tables.profile, as_json=as_json)
     return 0
+
+
+def hide(
+    config: Path | None, tenant: str, user: str, tags: Collection[str], shown: Collection[str]
+) -> None:
+    """Take tags off a user's profile, or let them come back; waits for the row."""
+    planned, console = plan(config), Console(stderr=True)
+    with show_on(console) as show:
+        show.begin("reading what the user has set before", None)
+        held_of = held.records_of(planned.kafka, tenant, user, show, [planned.kafka.events])
+        records = [one.value for one in held_of]
+    event = hiding.changed(records, tenant, user, tags, shown, now_ms())
+    hiding.send(erasure.connect(planned.kafka), planned.kafka.events, event)
+    named = ", ".join(event.preferences.hidden_tags or []) or "none"
+    text = f"Sent {event.event_id}: hidden tags of {user} are now: {named}."
+    console.print(text, soft_wrap=True)
+    with opened(planned.cassandra) as store, console.status("waiting for the profile"):
+        took_s = hiding.until_hidden(lambda: store.profile(tenant, user), event)
+    console.print(f"The profile follows ({took_s:.1f} s).")
 
 
 class Erased(Struct, frozen=True, kw_only=True):

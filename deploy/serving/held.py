@@ -81,7 +81,11 @@ def mentions(letter: Any, user: str) -> bool:
 
 
 def records_of(
-    kafka: Kafka, tenant: str, user: str, show: Callable[[int], object] = lambda _: None
+    kafka: Kafka,
+    tenant: str,
+    user: str,
+    show: Callable[[int], object] = lambda _: None,
+    topics: Sequence[str] = (),
 ) -> Iterator[Held]:
     """Every record that is about a user, topic by topic, up to the ends of now.
 
@@ -90,11 +94,12 @@ def records_of(
         tenant: Whose.
         user: Who.
         show: Hears of records read.
+        topics: To read; all that may hold something if none is named.
 
     Raises:
         UnreadError: Kafka does not answer.
     """
-    for done, message in enumerate(records(kafka, topics_of(kafka)), 1):
+    for done, message in enumerate(records(kafka, topics or topics_of(kafka)), 1):
         show(done)
         try:
             value = json.loads(message.value() or b"null")

@@ -9,7 +9,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from deploy.cli import app
-from deploy.serving import console, erasure, held
+from deploy.serving import console, erasure, held, hiding
 from deploy.serving.erasure import ErasureError
 from deploy.serving.store import ItemFacts, Profile
 from deploy.serving.view import ShownList
@@ -137,6 +137,45 @@ def test_profile_prints_what_is_kept_and_refuses_unknown_users(store):
     assert "like 2" in invoke("profile", "u").output
     assert json.loads(invoke("profile", "u", "--json").output)["profile"]["counts"] == {"like": 2}
     assert invoke("profile", "x").exit_code == 1
+
+
+def settings_of(user: str, at_ms: int, **fields) -> dict:
+    return {"kind": "user", "event_id": f"s{at_ms}", "event_time": at_ms, "user_id": user, **fields}
+
+
+def test_profile_hides_and_shows_tags_and_keeps_all_else_that_the_user_has_set(store, monkeypatch):
+    sent = [
+        settings_of("u", 1000, preferences={"topics": ["Old"]}),
+        {"kind": "erase", "event_id": "x", "event_time": 2000, "user_id": "u"},
+        settings_of("u", 3000, preferences={"topics": ["War"], "hidden_tags": ["heist", "sea"]}),
+        settings_of("u", 4000, preferences={"topics": ["Jazz"]}, personalise=False),
+        settings_of("u", 5000, preferences={"topics": "no list"}),
+    ]
+
+    def records(kafka, tenant, user, show, topics):
+        assert topics == ["headwater.events"]
+        for value in sent:
+            yield held.Held(topic="t", partition=0, offset=0, key="u", value=value)
+
+    client = Client(store)
+    monkeypatch.setattr(held, "records_of", records)
+    monkeypatch.setattr(erasure, "connect", lambda _: client)
+    store.profiles["default", "u"] = Profile(as_of_ms=AS_OF_MS + 1000)
+    result = invoke("profile", "u", "--hide", "dog", "--hide", "cat", "--show", "sea")
+    assert result.exit_code == 0, result.exception
+    ((topic, key, event),) = client.records
+    assert (topic, key, event["event_time"]) == ("headwater.events", b"u", AS_OF_MS + 1000)
+    assert event["preferences"] == {"topics": ["Jazz"], "hidden_tags": ["cat", "dog", "heist"]}
+    assert event["personalise"] is False
+    assert "hidden tags of u are now: cat, dog, heist" in result.output
+
+
+def test_a_profile_that_does_not_come_is_an_error_that_says_what_is_missing():
+    times = iter([0.0, 1.0, 61.0])
+    event = hiding.changed([], "default", "u", ["heist"], [], 5000)
+    old = Profile(as_of_ms=4999)
+    with pytest.raises(hiding.HidingError, match="headwater submit recommend"):
+        hiding.until_hidden(lambda: old, event, sleep=lambda _: None, clock=lambda: next(times))
 
 
 class Client:

@@ -264,6 +264,7 @@ NOT_IN = "at `$.{}`"
         (but(USER, user_id=...), "missing required field `user_id`"),
         (but(USER, user_id="ü" * 129), "`user_id` has 258 bytes"),
         (but(USER, preferences={"blocked_categories": "war"}), "blocked_categories"),
+        (but(USER, preferences={"hidden_tags": ["t"] * 201}), "hidden_tags"),
         (but(ERASE, user_id=...), "missing required field `user_id`"),
         (but(ERASE, user_id="ü" * 129), "`user_id` has 258 bytes"),
     ],

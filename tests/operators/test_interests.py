@@ -425,6 +425,60 @@ def test_erasure_removes_interests_mood_and_tags():
     assert msgspec.msgpack.encode(user.interests) == msgspec.msgpack.encode(Interests())
 
 
+HIDE = Preferences(hidden_tags=["heist"])
+
+
+def hiding_stream() -> list:
+    """A tag comes of an item and of a text, is hidden, and others come again."""
+    return [
+        listing("i1"), featured("i1", about(A, [("heist", 1.0)]), []),
+        listing("i2"), featured("i2", about(B, [("heist", 0.5), ("sea", 0.5)]), []),
+        event("u", "i1", 1000, event_id="e1"), replace_id(text_of("u", "i1", 1500)),
+        user_update("u", 2000, preferences=HIDE, event_id="s1"),
+        event("u", "i2", 3000, event_id="e2"), replace_id(text_of("u", "i2", 3500), "t2"),
+        user_update("u", 4000, event_id="s2"),  # of a program that knows nothing of hidden tags
+    ]  # fmt: skip
+
+
+def test_a_hidden_tag_leaves_and_does_not_come_back_also_in_a_replay():
+    graph = Graph()
+    graph.run_all(hiding_stream())
+    user = graph.state["ranking"].user.get("default\x1fu")
+    assert set(user.interests.tags) == {"sea"}
+    (profile,) = (row for row in graph.settle() if isinstance(row, ProfileRow))
+    assert [name for name, _, _ in profile.tags] == ["sea"]
+    assert [name for name, _, _ in profile.interests] == ["sea", "Title i1"]
+    assert profile.interests[1][1] == 0  # what it was about is hidden: it no longer counts
+    graph.run_all(hiding_stream())  # the topics once more, under the same state
+    again = Graph()
+    again.run_all(hiding_stream())
+    for one in graph, again:
+        found = one.state["ranking"].user.get("default\x1fu").interests
+        assert msgspec.msgpack.encode(found) == msgspec.msgpack.encode(user.interests)
+
+
+def test_a_hidden_tag_leaves_the_reasons_of_the_stored_row_at_once():
+    graph = Graph(ranking=RankingSettings(surfaces={"": Strategy(kind="interests")}))
+    graph.run([listing("i1"), featured("i1", about(A, [("heist", 1.0)]), [("i2", 0.9)])])
+    outs = graph.run([event("u", "i1", 1000)])
+    (row,) = (out.message for out in outs["rows"] if isinstance(out.message, ListRow))
+    assert row.texts == ["Because of your interest in heist"]
+    outs = graph.run([user_update("u", 2000, preferences=HIDE)])
+    (row,) = (out.message for out in outs["rows"] if isinstance(out.message, ListRow))
+    assert not any("heist" in text for text in row.texts)
+
+
+def test_the_newest_word_on_hidden_tags_counts_and_an_erasure_forgets_it():
+    graph = Graph()
+    graph.run([user_update("u", 3000, preferences=Preferences(hidden_tags=["sea"]))])
+    graph.run([user_update("u", 2000, preferences=HIDE)])
+    assert graph.state["ranking"].user.get("default\x1fu").interests.hidden == ["sea"]
+    graph.run([user_update("u", 4000, preferences=Preferences(hidden_tags=[]))])
+    assert graph.state["ranking"].user.get("default\x1fu").interests.hidden == []
+    graph.run([user_update("u", 5000, preferences=HIDE), erase("u", 6000)])
+    assert graph.state["ranking"].user.get("default\x1fu").interests.hidden == []
+
+
 def replace_id(message, event_id: str = "t1"):
     return msgspec.structs.replace(message, event_id=event_id)
 

@@ -251,6 +251,8 @@ def test_lists_appear_and_no_event_is_lost_or_doubled_by_a_stop_and_a_start(
     assert "The jazz-" in headwater("similar", "jazz-0", "--tenant", TENANT).output
     assert "Popular in rock" in headwater("trending", "category:rock", "--tenant", TENANT).output
     assert "purchase" in headwater("profile", USERS[0], "--tenant", TENANT).output
+    hidden = headwater("profile", USERS[1], "--tenant", TENANT, "--hide", "sax").output
+    assert f"hidden tags of {USERS[1]} are now: sax" in hidden
     headwater("erase", USERS[0], "--tenant", TENANT, "--wait")
     assert "nothing is stored for this user" in (
         headwater("show", USERS[0], "--tenant", TENANT).output
