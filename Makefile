@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench drills savepoint clean lock install tools
+.PHONY: help demo test lint format bench drills savepoint audit clean lock install tools
 
 help:            ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ savepoint: $(READY) ## at a release: keep its state for the tests of the next on
 lock: $(READY)   ## renew the two lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --extra evaluate --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements.lock
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra understand --constraints requirements.lock --generate-hashes --no-header --no-emit-index-url --python-version 3.11 -o requirements-understand.lock
+
+audit: $(READY)  ## known vulnerabilities in the locked packages; needs a registry that tells them
+	@for lock in requirements.lock requirements-understand.lock deploy/installer.lock; do \
+	  $(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || exit 1; \
+	done
 
 clean:           ## stop the local stack and remove everything this file made
 	@[ ! -x $(BIN)/headwater ] || $(BIN)/headwater down --wipe

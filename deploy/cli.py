@@ -1,5 +1,6 @@
 """The command line: names, options and help; each command's work is imported when it runs."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, Optional
@@ -30,6 +31,7 @@ Config = Annotated[
         help="Settings file; default: headwater.toml in this folder, if there is one.",
     ),
 ]
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 Count = Annotated[int | None, typer.Option(min=0, help="TaskManagers to have; one job needs one.")]
 
 
@@ -202,9 +204,16 @@ def main() -> None:
     except Exception as error:
         from deploy.errors import HeadwaterError
 
-        if not isinstance(error, HeadwaterError):
+        text = str(error)
+        if isinstance(error, OSError) and error.errno in FULL:
+            where = f" for {error.filename}" if error.filename else ""
+            text = (
+                f"no room is left on the disk{where}: make some, or move the stack's folder, "
+                "`home` in [stack], or the file that was to be written"
+            )
+        elif not isinstance(error, HeadwaterError):
             raise
-        typer.secho(str(error), fg="red", err=True)
+        typer.secho(text, fg="red", err=True)
         sys.exit(1)
 
 

@@ -5,6 +5,7 @@ rights of the command line for the topics, and with the job's own name and passw
 count; Cassandra is asked, as the job, to prepare each of its statements.
 """
 
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ from operators import feature_rows
 from operators.rows import STATEMENTS
 
 TIMEOUT_S = 10.0
+EXPIRED = "certificate has expired"
 
 
 class AccessError(HeadwaterError):
@@ -58,7 +60,10 @@ def check_kafka(kafka: Kafka, topics: Iterable[str]) -> None:
     client: dict[str, Any] = {
         **python_client(kafka), "log_level": 0, "error_cb": errors.append
     }  # fmt: skip
-    admin = AdminClient(client)
+    try:
+        admin = AdminClient(client)
+    except KafkaException as error:
+        raise AccessError(_kafka_trouble(kafka, [error.args[0]])) from error
     deadline_s = time.monotonic() + TIMEOUT_S
     while True:
         try:
@@ -85,10 +90,15 @@ def _kafka_trouble(kafka: Kafka, errors: Iterable[Any]) -> str:
 
     where = f"Kafka at {kafka.bootstrap}"
     by_code = {error.code(): error.str() for error in errors}
+    if "ssl.ca.location failed" in (text := by_code.get(KafkaError._INVALID_ARG, "")):
+        return f"kafka.tls_ca {kafka.tls_ca} is no certificate in PEM ({_short(text)})"
     if text := by_code.get(KafkaError._SSL):
+        why = _refused_certificate(kafka) or text
+        if EXPIRED in why:
+            return _expired(where, "kafka", why)
         return (
             f"{where} shows a certificate that is not signed by kafka.tls_ca {kafka.tls_ca or '…'} "
-            f"or no longer valid ({_short(text)})"
+            f"or no longer valid ({_short(why)})"
         )
     if text := by_code.get(KafkaError._AUTHENTICATION):
         return (
@@ -99,6 +109,29 @@ def _kafka_trouble(kafka: Kafka, errors: Iterable[Any]) -> str:
     return (
         f"{where} does not answer ({_short(text)}): look at kafka.bootstrap, and at kafka.tls_ca "
         "if it speaks TLS"
+    )
+
+
+def _refused_certificate(kafka: Kafka) -> str:
+    """Why a broker's certificate is refused; Kafka's client does not say it. Empty if it is not."""
+    host, _, port = kafka.bootstrap.partition(",")[0].rpartition(":")
+    try:
+        context = ssl.create_default_context(cafile=kafka.tls_ca or None)
+        with (
+            socket.create_connection((host, int(port)), timeout=TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except (OSError, ValueError):
+        return ""
+
+
+def _expired(where: str, table: str, text: str) -> str:
+    return (
+        f"{where} shows a certificate that has expired ({_short(text)}): renew that of the server; "
+        f"{table}.tls_ca is right unless the authority's own has expired too"
     )
 
 
@@ -163,6 +196,8 @@ def cassandra_trouble(cassandra: Cassandra, causes: Iterable[Any]) -> str:
             f"cassandra.user and cassandra.password_file"
         )
     if bad := [one for one in told if "CERTIFICATE" in str(one)]:
+        if EXPIRED in str(bad[0]):
+            return _expired(where, "cassandra", str(bad[0]))
         return (
             f"{where} shows a certificate that is not signed by cassandra.tls_ca "
             f"{cassandra.tls_ca or '…'} or no longer valid ({bad[0]})"

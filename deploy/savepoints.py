@@ -82,13 +82,17 @@ class Savepoints:
         Args:
             place: What `find` gave, or Flink's id of a run.
         """
+        known = self._known(place)
+        return known.meaning if known else {}
+
+    def _known(self, place: str) -> Savepoint | Run | None:
+        """The savepoint in a place, or the run whose id is part of it."""
         path = urlparse(place).path.rstrip("/")
         for saved in self.all():
             if urlparse(saved.path).path.rstrip("/") == path:
-                return saved.meaning
+                return saved
         parts = path.split("/")
-        runs = (one for one in _read(self._runs, Run) if one.job_id in parts)
-        return next((one.meaning for one in runs), {})
+        return next((one for one in _read(self._runs, Run) if one.job_id in parts), None)
 
     def checkpoint(self, job_id: str) -> str | None:
         """The newest checkpoint that a run has completed, if it is still there."""
@@ -99,11 +103,14 @@ class Savepoints:
         """Where to go on: for `latest` the newest savepoint or checkpoint of the job, else a path.
 
         Raises:
-            SavepointError: There is none.
+            SavepointError: There is none, or it is one of another job.
         """
         if wanted != LATEST:
             if not _exists(wanted):
                 msg = f"no savepoint in {wanted}: it is a folder with a file _metadata"
+                raise SavepointError(msg)
+            if (owner := self._known(wanted)) is not None and owner.job != job:
+                msg = f"--from-savepoint {wanted} holds the state of {owner.job}, and not of {job}"
                 raise SavepointError(msg)
             return wanted
         places = [

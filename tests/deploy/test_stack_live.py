@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from deploy.cli import app
+from deploy.cluster import Cluster
 from deploy.stack import Stack, processes, readiness, schema, topics
 from deploy.stack.errors import ServiceError
 from deploy.stack.processes import Stat
@@ -178,6 +181,28 @@ def test_the_schema_takes_other_names_and_lengths(session: Any) -> None:
     assert schema.vector_dimensions(session, "headwater") == 384
     assert schema.vector_dimensions(session, "nowhere") is None
     session.execute("DROP KEYSPACE other")
+
+
+def test_a_job_is_not_started_on_tables_or_topics_that_it_cannot_use(
+    stack: Stack, session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for statement in schema.read_statements("older", 3):
+        if "recommend" in statement or "KEYSPACE" in statement:
+            session.execute(statement)
+    session.execute("ALTER TABLE older.recommendations DROP seen")
+    monkeypatch.setenv("HEADWATER_STACK_HOME", stack.settings.home)
+    for name in ("kafka", "cassandra", "flink_rest"):
+        port = str(getattr(stack.settings, f"{name}_port"))
+        monkeypatch.setenv(f"HEADWATER_STACK_{name.upper()}_PORT", port)
+    for setting, told in (
+        ("cassandra.keyspace=older", r"(?s)older than this program.*seen.*cassandra\.keyspace"),
+        ("kafka.items=nowhere", r"no topic nowhere.*settings of \[recommend\.kafka\]"),
+    ):
+        result = CliRunner().invoke(app, ["submit", "recommend", "--set", setting])
+        assert result.exit_code != 0
+        assert re.search(told, str(result.exception)), result.exception
+    assert Cluster(stack.flink_rest_url).active("headwater-recommend") is None
+    session.execute("DROP KEYSPACE older")
 
 
 def test_a_stack_with_other_vectors_than_its_table_is_refused(stack: Stack) -> None:

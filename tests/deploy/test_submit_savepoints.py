@@ -111,3 +111,13 @@ def test_a_savepoint_a_checkpoint_and_a_run_tell_the_settings_in_their_state(sav
     assert savepoints.meaning_of(taken.path) == {"buckets": "8"}
     assert savepoints.meaning_of(str(tmp_path / "sp") + "/") == {"buckets": "8"}
     assert savepoints.meaning_of("s3://elsewhere/sp") == {}
+
+
+def test_the_state_of_another_job_is_refused_by_its_name(savepoints, tmp_path):
+    savepoints.record(made(tmp_path, "sp", "learn"))
+    place = checkpoint(tmp_path, "run", 1, 100)
+    savepoints.started("learn", "run", {})
+    for path in (str(tmp_path / "sp"), place.as_uri()):
+        with pytest.raises(SavepointError, match="the state of learn, and not of recommend"):
+            savepoints.find("recommend", path)
+        assert savepoints.find("learn", path) == path
