@@ -18,7 +18,7 @@ PROJECT = Path(__file__).parent.parent
 CACHE = PROJECT / ".headwater" / "cache"
 HOMES = PROJECT / ".headwater" / "test"
 
-collect_ignore = ["deploy/count_job.py", "flink/local_understand.py"]
+collect_ignore = ["flink/local_understand.py"]
 """A job that is submitted: looking for doctests in it would start PyFlink in every test run."""
 
 

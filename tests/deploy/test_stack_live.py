@@ -2,12 +2,9 @@
 
 import base64
 import json
-import os
 import random
 import re
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +13,13 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from deploy.cluster import Cluster
-from deploy.stack import Stack, processes, readiness, schema, topics
+from deploy.stack import Stack, processes, schema, topics
 from deploy.stack.errors import ServiceError
 from deploy.stack.processes import Stat
 
 pytestmark = pytest.mark.stack
 
 TEN_MB = 10 * 2**20
-EVERYTHING = ["kafka", "cassandra", "jobmanager", "taskmanager-1"]
 
 
 def pids(stack: Stack) -> dict[str, int]:
@@ -49,47 +45,10 @@ def table_names(session: Any) -> set[str]:
     return {row.table_name for row in rows}
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.2)
-
-
 @pytest.fixture
 def session(stack: Stack) -> Iterator[Any]:
     with schema.connected(stack.cassandra_hosts, stack.cassandra_port) as connected:
         yield connected
-
-
-def test_a_stack_lives_through_up_kill_up_and_down(new_stack: Callable[..., Stack]) -> None:
-    stack = new_stack(event_partitions=2)
-    assert stack.up() == EVERYTHING
-    assert {topic.name for topic in topics.read_topics()} <= topic_names(stack)
-    with schema.connected(stack.cassandra_hosts, stack.cassandra_port) as session:
-        assert len(table_names(session)) == 5
-        session.execute(
-            "INSERT INTO headwater.trending (tenant, segment) VALUES ('default', 'all')"
-        )
-    before = pids(stack)
-
-    assert stack.up() == []
-    assert pids(stack) == before
-
-    stack.kill("cassandra")
-    stack.kill("jobmanager")
-    assert stack.up() == ["cassandra", "jobmanager"]
-    after = pids(stack)
-    assert {name for name in after if after[name] != before[name]} == {"cassandra", "jobmanager"}
-    with schema.connected(stack.cassandra_hosts, stack.cassandra_port) as session:
-        assert session.execute("SELECT * FROM headwater.trending").one().segment == "all"
-
-    running = all_members(stack)
-    assert len(running) >= len(EVERYTHING)
-    assert sorted(stack.down()) == sorted(EVERYTHING)
-    assert [stat for stat in running if processes.read_stat(stat.pid)] == []
-    assert {one.state for one in stack.status()} == {"stopped"}
-    assert not stack.layout.tmp.exists()
 
 
 def test_everything_but_the_metrics_listens_on_the_loopback_alone(stack: Stack) -> None:
@@ -244,88 +203,3 @@ def test_vectors_written_all_at_once_are_all_found(session: Any) -> None:
     )
     found = {name: session.execute(nearest, (v,)).one().item_id for name, v in vectors.items()}
     assert {name: name for name in vectors} == found
-
-
-class Probe:
-    """Feeds the counting job and reads its totals."""
-
-    def __init__(self, stack: Stack, source: str, sink: str) -> None:
-        from confluent_kafka import Consumer, Producer
-
-        self.source, self.sink, self.sent = source, sink, 0
-        self.producer = Producer({"bootstrap.servers": stack.kafka_bootstrap})
-        self.consumer = Consumer(
-            {
-                "bootstrap.servers": stack.kafka_bootstrap,
-                "group.id": sink,
-                "auto.offset.reset": "earliest",
-            }
-        )
-        self.consumer.subscribe([sink])
-        self.totals: dict[str, int] = {}
-
-    def send(self, count: int) -> None:
-        for number in range(count):
-            self.producer.produce(self.source, json.dumps({"user_id": f"u{number % 10}"}))
-        assert self.producer.flush(30) == 0
-        self.sent += count
-
-    def complete(self) -> bool:
-        message = self.consumer.poll(0.2)
-        if message is not None and message.error() is None:
-            row = json.loads(message.value())
-            self.totals[row["user_id"]] = max(self.totals.get(row["user_id"], 0), row["total"])
-        return sum(self.totals.values()) >= self.sent
-
-
-@pytest.fixture
-def probe(stack: Stack) -> Iterator[Probe]:
-    names = [f"probe-{os.getpid()}-{end}" for end in ("in", "out")]
-    topics.apply_topics(stack.kafka_bootstrap, [topics.Topic(name, 1, {}) for name in names])
-    made = Probe(stack, *names)
-    yield made
-    made.consumer.close()
-
-
-def flink(stack: Stack, *arguments: str) -> str:
-    told = subprocess.run(
-        [str(stack.flink_home / "bin" / "flink"), *arguments],
-        env=stack.flink_env(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert told.returncode == 0, told.stdout + told.stderr
-    return told.stdout
-
-
-def checkpoints(stack: Stack, job: str) -> int:
-    answer = readiness.get_json(f"{stack.flink_rest_url}/jobs/{job}/checkpoints")
-    return answer["counts"]["completed"] if answer else 0
-
-
-def test_a_job_counts_exactly_through_the_loss_of_its_taskmanager(
-    stack: Stack, probe: Probe
-) -> None:
-    stack.ensure_taskmanagers(2)
-    job_file = str(Path(__file__).with_name("count_job.py"))
-    arguments = ["-d", "-py", job_file, stack.kafka_bootstrap, probe.source, probe.sink]
-    job = re.search(r"JobID (\w{32})", flink(stack, "run", *arguments))
-    assert job is not None
-    probe.send(1000)
-    wait_for(probe.complete, "the first totals")
-    wait_for(lambda: checkpoints(stack, job[1]) > 0, "a checkpoint")
-    usage = {use.service: use for use in stack.processes()}
-    victim = max(usage, key=lambda name: usage[name].workers)
-    assert usage[victim].workers > 0, "the pandas function has no process of its own"
-
-    record = processes.load(stack.layout.run)[victim]
-    stack.kill(victim, with_workers=False)
-    probe.send(1000)
-    wait_for(probe.complete, "the totals after the loss")
-    assert probe.totals == {f"u{number}": 200 for number in range(10)}
-
-    assert stack.up() == [victim]
-    assert processes.members(record) == []
-    flink(stack, "cancel", job[1])
-    assert list(stack.layout.checkpoints.glob(f"{job[1]}/chk-*/_metadata")) != []

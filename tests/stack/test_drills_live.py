@@ -13,7 +13,7 @@ from deploy.stack.reporting import silent
 
 pytestmark = pytest.mark.stack
 
-QUICK = ("worker", "poison", "cassandra")
+QUICK = ("worker", "poison", "cassandra", "taskmanager")
 
 
 def test_no_event_is_lost_or_doubled_by_what_may_happen_at_night(

@@ -18,21 +18,23 @@ from deploy.connections import plan
 from deploy.errors import HeadwaterError
 from deploy.preflight import check_cassandra, check_kafka
 from deploy.serving.store import opened
-from deploy.stack import Stack, schema, secrets
+from deploy.stack import Stack, processes, schema, secrets
 from deploy.stack.errors import ServiceError
 from deploy.stack.java import find_java
+from deploy.stack.processes import Stat
 
 pytestmark = pytest.mark.stack
 
 USERS = [f"secret-reader-{n}" for n in range(8)]
 ITEMS = [f"book-{n}" for n in range(60)]
+EVERYTHING = ["kafka", "cassandra", "jobmanager", "taskmanager-1"]
 change = msgspec.structs.replace
 
 
 @pytest.fixture(scope="module")
 def secure(new_stack: Callable[..., Stack]) -> Stack:
-    made = new_stack()
-    made.up(secure=True)
+    made = new_stack(event_partitions=2)
+    assert made.up(secure=True) == EVERYTHING
     return made
 
 
@@ -44,6 +46,22 @@ def config(secure: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     file.write_text("\n".join([*lines, "[recommend.kafka]", 'redact = "drop"']))
     monkeypatch.setenv("HEADWATER_CONFIG", str(file))
     return file
+
+
+def pids(stack: Stack) -> dict[str, int]:
+    return {use.service: use.pid for use in stack.processes()}
+
+
+def all_members(stack: Stack) -> list[Stat]:
+    records = processes.load(stack.layout.run).values()
+    return [stat for record in records for stat in processes.members(record)]
+
+
+def table_names(session: Any) -> set[str]:
+    rows = session.execute(
+        "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'headwater'"
+    )
+    return {row.table_name for row in rows}
 
 
 def client(stack: Stack, role: str) -> dict[str, Any]:
@@ -224,3 +242,31 @@ def test_secrets_are_for_their_owner_alone_and_a_stack_stays_what_it_was_made(
     (plain.layout.data / "kafka").mkdir(parents=True)
     with pytest.raises(ServiceError, match="stack without passwords"):
         plain.up(secure=True)
+
+
+def test_a_stack_lives_through_up_kill_up_and_down(secure: Stack) -> None:
+    admin = secrets.login(secure.layout, secrets.ADMIN)
+    way_in = secure.cassandra_hosts, secure.cassandra_port
+    before = pids(secure)
+    with schema.session_of(admin, *way_in) as session:
+        assert len(table_names(session)) == 5
+        session.execute("INSERT INTO headwater.trending (tenant, segment) VALUES ('kept', 'all')")
+
+    assert secure.up() == []
+    assert pids(secure) == before
+
+    secure.kill("cassandra")
+    secure.kill("jobmanager")
+    assert secure.up() == ["cassandra", "jobmanager"]
+    after = pids(secure)
+    assert {name for name in after if after[name] != before[name]} == {"cassandra", "jobmanager"}
+    with schema.session_of(admin, *way_in) as session:
+        look = "SELECT segment FROM headwater.trending WHERE tenant = 'kept' AND segment = 'all'"
+        assert session.execute(look).one().segment == "all"
+
+    running = all_members(secure)
+    assert len(running) >= len(EVERYTHING)
+    assert sorted(secure.down()) == sorted(EVERYTHING)
+    assert [stat for stat in running if processes.read_stat(stat.pid)] == []
+    assert {one.state for one in secure.status()} == {"stopped"}
+    assert not secure.layout.tmp.exists()

@@ -8,5 +8,6 @@
   when it went on from there.
 
 `test_values.py` goes on in memory, in milliseconds; `tests/stack/test_upgrade.py` from the
-savepoint on the real services, at parallelism 1, 2 and 1 again.
+savepoint on the real services, taken at parallelism 1, at 2 and at 1
+again.
 """

@@ -19,7 +19,7 @@ QUIET, GONE, PICKY = "quiet", "gone", "picky"
 
 ITEMS = [f"i{n}" for n in range(24)]
 SOLD_OUT, REFUSED = "i23", "i2"
-TURNS = 3
+TURNS = 2
 
 
 class Sent(NamedTuple):

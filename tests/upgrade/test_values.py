@@ -71,7 +71,7 @@ def test_what_a_release_shows_hangs_on_its_state(kept):
         assert told >= {"counts", "generation", "fallback", "learned", "listed", "tags"}
         assert GONE not in facts.counts
         assert facts.learned["u0"]
-        assert facts.learned["p3-i7"]
+        assert facts.learned["p2-i7"]
         assert not any(SOLD_OUT in items for items in facts.listed.values())
         assert REFUSED not in facts.listed[PICKY]
         assert QUIET not in facts.listed
