@@ -103,7 +103,9 @@ QUALITY = Question(
         Panel(
             title="Dead letters", unit="per_s",
             meaning="Records that cannot be read, by reason. Talk to whoever sends them.",
-            queries={"$reason": "headwater:dead_letters:rate5m"},
+            queries={"all": "sum by (job_name) (headwater:dead_letters:rate5m) "
+                            "or 0 * headwater:records:rate5m",
+                     "$reason": "headwater:dead_letters:rate5m"},
         ),
         Panel(
             title="Records refused and events late", unit="ratio", warn=0.01, alarm=0.1,
