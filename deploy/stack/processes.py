@@ -127,6 +127,16 @@ def processes() -> Iterator[Stat]:
             yield stat
 
 
+def _inherited() -> list[int]:
+    """Descriptors that a child would get: pipes and locks of whoever called this program."""
+    found = []
+    for number in (int(entry.name) for entry in Path("/proc/self/fd").iterdir()):
+        with contextlib.suppress(OSError):
+            if number > 2 and os.get_inheritable(number):
+                found.append(number)
+    return found
+
+
 def spawn(
     service: str,
     command: Sequence[str],
@@ -154,6 +164,7 @@ def spawn(
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(output), append, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited()),
         ],
         setsid=True,
     )

@@ -57,6 +57,17 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
         processes.kill_session(record)
 
 
+def test_a_service_holds_neither_pipes_nor_locks_of_whoever_started_it(spawn: Spawn) -> None:
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    try:
+        spawn("import time; print('ready', flush=True); time.sleep(600)")
+    finally:
+        os.close(writing)
+    assert os.read(reading, 1) == b"", "the end of the pipe would never come"
+    os.close(reading)
+
+
 def test_a_started_process_leads_its_own_session_and_is_alive(spawn: Spawn) -> None:
     record = spawn(DEAF)
     stat = processes.read_stat(record.pid)
