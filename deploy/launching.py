@@ -18,6 +18,7 @@ from jobs.kinds import KINDS
 
 RUNNING_TIMEOUT_S = 300.0
 POLL_S = 0.5
+SLOTS_TIMEOUT_S = 20.0
 FAILURES_MAX = 4
 NEEDED_VARIABLES = (
     "JAVA_HOME", "FLINK_CONF_DIR", "FLINK_LIB_DIR", "FLINK_LOG_DIR", "PYTHONPATH",
@@ -146,8 +147,19 @@ class Launcher:
             raise LaunchError(msg)
 
     def make_room(self, slots: int, report: Report) -> None:
-        """Starts TaskManagers until so many slots are free; each has one."""
-        now = self._cluster.slots()
+        """Starts TaskManagers until so many slots are free; each has one.
+
+        Where no job runs and slots are taken, those of a job that was lost are on their way back.
+        """
+        now, deadline = self._cluster.slots(), self._clock() + SLOTS_TIMEOUT_S
+        while (
+            now.available < slots <= now.total
+            and all(one.state in TERMINAL for one in self._cluster.jobs())
+            and self._clock() < deadline
+        ):
+            report("taskmanagers", "waiting for slots of a job that was lost")
+            self._sleep(POLL_S)
+            now = self._cluster.slots()
         self._host.ensure_taskmanagers(now.total - now.available + slots, report)
 
     def start(self, job: str, called: Sequence[str], report: Report) -> str:

@@ -32,6 +32,9 @@ class PlayedCluster:
     def slots(self):
         return Slots(1, 1)
 
+    def jobs(self):
+        return [self.active_job] if self.active_job else []
+
     def job(self, job_id):
         return Job(state=self.state, vertices=[Vertex(name="t", status=self.status)])
 

@@ -17,7 +17,8 @@ class PlayedCluster:
     url = "http://flink"
 
     def __init__(self, jobs=(), slots=(1, 1), states=(), failures=((),)):
-        self.list, self._slots = list(jobs), Slots(*slots)
+        self.list = list(jobs)
+        self._slots = [Slots(*one) for one in (slots if isinstance(slots[0], tuple) else [slots])]
         self.states, self.looks = list(states), list(failures)
         self.cancelled = []
 
@@ -25,7 +26,10 @@ class PlayedCluster:
         return next((one for one in self.list if one.name == name), None)
 
     def slots(self):
-        return self._slots
+        return self._slots.pop(0) if len(self._slots) > 1 else self._slots[0]
+
+    def jobs(self):
+        return self.list
 
     def job(self, job_id):
         return self.states.pop(0) if len(self.states) > 1 else self.states[0]
@@ -121,9 +125,21 @@ def test_a_second_run_of_a_job_is_refused():
     [((1, 1), 1, 1), ((1, 0), 1, 2), ((3, 1), 2, 4), ((0, 0), 2, 2)],
 )
 def test_there_are_as_many_taskmanagers_as_slots_taken_and_wanted(slots, wanted, taskmanagers):
-    host = PlayedHost()
-    launcher(PlayedCluster(slots=slots), host).make_room(wanted, Told())
+    host, active = PlayedHost(), JobSummary("id", "headwater-learn", "RUNNING", 1)
+    launcher(PlayedCluster([active], slots), host).make_room(wanted, Told())
     assert host.asked == [taskmanagers]
+
+
+def test_slots_of_a_job_that_was_lost_are_waited_for_a_while():
+    lost = JobSummary("id", "headwater-recommend", "FAILED", 1)
+    host, told = PlayedHost(), Told()
+    cluster = PlayedCluster([lost], [(2, 0), (2, 0), (2, 2)])
+    launcher(cluster, host).make_room(2, told)
+    assert host.asked == [2]
+    assert len(told) == 2
+    times = iter([0.0, 1.0, 99.0])
+    launcher(PlayedCluster([lost], (2, 0)), host, clock=lambda: next(times)).make_room(2, told)
+    assert host.asked == [2, 4]
 
 
 def test_the_id_is_read_from_the_clients_words():
