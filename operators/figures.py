@@ -175,18 +175,12 @@ class Figures:
         self, state: FiguresState, key: str, figures: ItemFigures, time_ms: int
     ) -> None:
         """Note when the item is to be forgotten, if that is later than noted before."""
-        wheel = state.wheel.get("") or Wheel()
-        self._note(state, wheel, key, figures, time_ms, self._settings.item_idle_ms)
+        self._note(state, key, figures, time_ms, self._settings.item_idle_ms)
 
     def _note(
-        self,
-        state: FiguresState,
-        wheel: Wheel,
-        key: str,
-        figures: ItemFigures,
-        last_ms: int,
-        idle_ms: int,
+        self, state: FiguresState, key: str, figures: ItemFigures, last_ms: int, idle_ms: int
     ) -> None:
+        wheel = state.wheel.get("") or Wheel()
         at_ms = expiry.due_ms(last_ms, idle_ms, wheel.now_ms)
         if at_ms > figures.due_ms:
             expiry.note(state.due, wheel, key, at_ms)
@@ -211,7 +205,7 @@ class Figures:
                 state.item.put(key, figures)
                 continue
             if figures.deleted and wheel.now_ms < figures.last_ms + 2 * STALE_MARGIN_MS:
-                self._note(state, wheel, key, figures, figures.last_ms, 2 * STALE_MARGIN_MS)
+                self._note(state, key, figures, figures.last_ms, 2 * STALE_MARGIN_MS)
                 state.item.put(key, figures)
                 continue
             # Sorts before all messages of that moment: the item may come back with this very one.
