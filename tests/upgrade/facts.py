@@ -18,7 +18,7 @@ class Facts(Struct, kw_only=True, omit_defaults=True):
         recent: Newest items first.
         generation: Number of lists made.
         fallback: Why a list is not the user's own; empty if it is.
-        learned: Items that come from what was learned, each with the user's own item behind it.
+        learned: Items that come from what was learned of other users or of the items themselves.
         listed: All items of the list.
         tags: Names of the tags of a profile.
     """
@@ -27,18 +27,18 @@ class Facts(Struct, kw_only=True, omit_defaults=True):
     recent: dict[str, list[str]] = {}
     generation: dict[str, int] = {}
     fallback: dict[str, str] = {}
-    learned: dict[str, list[tuple[str, str]]] = {}
+    learned: dict[str, list[str]] = {}
     listed: dict[str, list[str]] = {}
     tags: dict[str, list[str]] = {}
 
     def add_list(
-        self, user: str, generation: int, fallback: str, items: Iterable[tuple[str, str, str]]
+        self, user: str, generation: int, fallback: str, items: Iterable[tuple[str, str]]
     ) -> None:
-        """A list of (item, source, seed)."""
+        """A list of (item, source)."""
         shown = list(items)
         self.generation[user], self.fallback[user] = generation, fallback
-        self.listed[user] = sorted(item for item, _, _ in shown)
-        self.learned[user] = sorted((i, seed) for i, source, seed in shown if source in LEARNED)
+        self.listed[user] = sorted(item for item, _ in shown)
+        self.learned[user] = sorted(item for item, source in shown if source in LEARNED)
 
     def add_profile(
         self, user: str, counts: Mapping[str, int], recent: Sequence[str], tags: Iterable[str]
@@ -51,9 +51,7 @@ def of_rows(facts: Facts, rows: Iterable[Any]) -> None:
     """Take over what the rows of the stages say; later ones count."""
     for row in rows:
         if isinstance(row, ListRow):
-            seeds = [row.seed_items[n][0] if n < len(row.seed_items) else "" for n in row.seeds]
-            sources = [SOURCES[n] for n in row.sources]
-            items = zip(row.ids, sources, seeds, strict=True)
+            items = zip(row.ids, [SOURCES[n] for n in row.sources], strict=True)
             facts.add_list(row.user, row.generation, row.fallback, items)
         elif isinstance(row, ProfileRow):
             facts.add_profile(row.user, row.counts, row.recent, [tag[0] for tag in row.tags])

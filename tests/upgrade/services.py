@@ -99,10 +99,10 @@ class Runs:
     def facts(self) -> Facts:
         """What is in Cassandra."""
         facts, store = Facts(), Store(self._scene.site.session, self._scene.keyspace)
-        for user in stream.everybody(stream.TURNS):
+        for user in stream.everybody():
             row, profile = store.user_list(TENANT, user, "home"), store.profile(TENANT, user)
             if row is not None:
-                items = [(one.item_id, one.source, one.seed or "") for one in row.stored.items]
+                items = [(one.item_id, one.source) for one in row.stored.items]
                 facts.add_list(user, row.stored.generation, row.stored.fallback or "", items)
             if profile is not None:
                 tags = [one.name for one in profile.tags]

@@ -130,6 +130,7 @@ def _special(tenant: str) -> Iterator[Sent]:
     yield _event(erase(GONE, at_ms, event_id="x-gone", tenant=tenant))
 
 
-def everybody(number: int) -> list[str]:
-    """All users of a turn."""
-    return [*USERS, QUIET, GONE, PICKY, *(f"p{number}-{item}" for item in ITEMS[:-1])]
+def everybody() -> list[str]:
+    """All users of all turns."""
+    probes = [f"p{number}-{item}" for number in range(1, TURNS + 1) for item in ITEMS[:-1]]
+    return [*USERS, QUIET, GONE, PICKY, *probes]
