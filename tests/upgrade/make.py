@@ -19,6 +19,7 @@ from tests.upgrade.release import Release
 
 def main() -> None:
     """Write `saved/`."""
+    commit = _commit()
     graph = release.graph()
     memory.filled(graph)
     values = release.dumped(graph)
@@ -26,7 +27,7 @@ def main() -> None:
     resumed = release.graph()
     release.load(resumed, values)
     made = Release(
-        version=version("headwater"), commit=_commit(), states=release.states(),
+        version=version("headwater"), commit=commit, states=release.states(),
         settings=release.settings(), memory=memory.gone_on(resumed), services=_on_services(),
     )  # fmt: skip
     (release.SAVED / "release.json").write_bytes(msgspec.json.encode(made, order="sorted") + b"\n")
