@@ -17,6 +17,9 @@ kernel = cast(Callable[[F], F], njit(cache=True, nogil=False))
 NOWHERE = -1
 KNOWN, NEW, EMPTY = range(3)
 
+RAW = 2
+"""Word of a `packing.FIGURES` record that holds the sum of strengths."""
+
 
 @kernel
 def place_of(keys: Any, count: int, key: Any) -> int:
@@ -110,6 +113,37 @@ def see_pair(
     ratios[place] = ratio
     figures[place] = seen
     return found, gone, enters
+
+
+@kernel
+def see_pairs(
+    pair_keys: Any, pair_sums: Any, pairs: int,
+    keys: Any, sums: Any, ratios: Any, figures: Any, rows: int, rows_max: int,
+    seen: Any, weights: Any, raw: float, total: float, phi: float, damping: float, told: Any,
+) -> int:  # fmt: skip
+    """`see_pair` for each of the items that came before this one, of one and the same segment.
+
+    `seen` are their figures, shape (n, 11), `weights` what is added to the backward sum of each;
+    `raw` is this item's sum of strengths as it travelled. Segment and cache have room for all.
+    `told` gets what `see_pair` says of each, shape (n, 3).
+
+    Returns:
+        How many were added: the last of them may be `EMPTY`, and then some may be left.
+    """
+    values = seen.view(np.float32)
+    for number in range(len(seen)):
+        own = np.float64(values[number, RAW])
+        ratio = float(own / raw) if own > 0 and raw > 0 else 1.0
+        found, gone, enters = see_pair(
+            pair_keys, pair_sums, pairs, keys, sums, ratios, figures, rows, rows_max,
+            seen[number], 0, weights[number], 0, ratio, total, phi, damping,
+        )  # fmt: skip
+        told[number, 0], told[number, 1], told[number, 2] = found, gone, enters
+        pairs += found == NEW
+        rows += enters - (gone != NOWHERE)
+        if found == EMPTY:
+            return number + 1
+    return len(seen)
 
 
 @kernel

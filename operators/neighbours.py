@@ -196,7 +196,8 @@ class Neighbours:
         key = scoped(signal.tenant, signal.item)
         head = state.item.get(key) or ItemNeighbours()
         head.sum += message.increase
-        for other, weight, _, figures in message.pairs:
+        done = self._add_all(state, key, head, message.pairs, raw)
+        for other, weight, _, figures in message.pairs[done:]:
             self._add(state, key, head, other, (0, weight, 0), ratio_of(figures, raw), figures)
         head.title = counted.title
         state.item.put(key, head)
@@ -244,6 +245,42 @@ class Neighbours:
         likes = head.sum / STRENGTH_MAX
         return until / (likes + until) if until > 0 else 0.0
 
+    def _add_all(
+        self,
+        state: NeighboursState,
+        key: str,
+        head: ItemNeighbours,
+        pairs: Sequence[tuple[str, int, int, bytes]],
+        raw: float,
+    ) -> int:
+        """As `_add` for all pairs of a message at once, as long as one segment holds them.
+
+        Returns:
+            How many were added; the others are left to `_add`.
+        """
+        count = len(pairs)
+        room = min(PAIRS_A_SEGMENT, self._settings.pairs_max)
+        if count < 2 or head.segments > 1 or head.pairs + count > room:
+            return 0
+        place = pair_key(key, "0")
+        segment = state.pair.get(place) or Segment()
+        grow_segment(segment, count)
+        grow_rows(head, self._settings.rows_max, count)
+        seen = np.frombuffer(b"".join([one[3] for one in pairs]), "<u4").reshape(count, -1)
+        told = np.empty((count, 3), np.int64)
+        done = kernels.see_pairs(
+            segment.keys, segment.sums, len(segment.ids),
+            head.keys, head.sums, head.ratios, head.figures, len(head.ids),
+            self._settings.rows_max, seen, np.array([one[1] for one in pairs], np.int64), raw,
+            float(head.sum), *self._formula, told,
+        )  # fmt: skip
+        for (found, gone, enters), pair in zip(told[:done].tolist(), pairs, strict=False):
+            _name(segment, head, pair[0], found, gone, enters)
+        state.pair.put(place, segment)
+        if told[done - 1, 0] == kernels.EMPTY:
+            _take(state, key, head, pairs[done - 1][0], (0, 0, 0))
+        return done
+
     def _add(
         self,
         state: NeighboursState,
@@ -255,7 +292,8 @@ class Neighbours:
         figures: bytes,
     ) -> None:
         """Add to a pair's truth and keep the cache right."""
-        place = pair_key(key, str(segment_of(key_of(figures), head.segments)))
+        number = segment_of(key_of(figures), head.segments) if head.segments > 1 else 0
+        place = pair_key(key, str(number))
         segment = state.pair.get(place) or Segment()
         grow_segment(segment)
         grow_rows(head, self._settings.rows_max)
@@ -265,13 +303,7 @@ class Neighbours:
             self._settings.rows_max, np.frombuffer(figures, "<u4"), *changes, ratio,
             float(head.sum), *self._formula,
         )  # fmt: skip
-        if found == kernels.NEW:
-            segment.ids.append(other)
-            head.pairs += 1
-        if gone != kernels.NOWHERE:
-            del head.ids[gone]
-        if enters:
-            head.ids.append(other)
+        _name(segment, head, other, found, gone, enters)
         state.pair.put(place, segment)
         if head.pairs > self._settings.pairs_max:
             weakest = weakest_but_last(segment)
@@ -308,6 +340,19 @@ class Neighbours:
             scores[best].astype("<f4").tobytes(), bytes(sources),
         )  # fmt: skip
         return [Out("rows", key, row)]
+
+
+def _name(
+    segment: Segment, head: ItemNeighbours, other: str, found: int, gone: int, enters: int
+) -> None:
+    """Let the names follow what `kernels.see_pair` did to the numbers."""
+    if found == kernels.NEW:
+        segment.ids.append(other)
+        head.pairs += 1
+    if gone != kernels.NOWHERE:
+        del head.ids[gone]
+    if enters:
+        head.ids.append(other)
 
 
 def _similar(scores: Any, known: int, size: int) -> list[int]:

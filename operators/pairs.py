@@ -153,18 +153,20 @@ def split(table: Table[Segment], key: str, head: ItemNeighbours) -> None:
             table.delete(place)
 
 
-def grow_segment(segment: Segment) -> None:
-    """Make room for one more pair."""
-    if len(segment.ids) == len(segment.keys):
-        room = max(ROOM_MIN, 2 * len(segment.keys))
+def grow_segment(segment: Segment, more: int = 1) -> None:
+    """Make room for more pairs."""
+    needed = len(segment.ids) + more
+    if needed > len(segment.keys):
+        room = max(ROOM_MIN, needed, 2 * len(segment.keys))
         segment.keys = _roomier(segment.keys, room)
         segment.sums = _roomier(segment.sums, room)
 
 
-def grow_rows(head: ItemNeighbours, rows_max: int) -> None:
-    """Make room for one more row, up to `rows_max`."""
-    if len(head.ids) == len(head.keys) < rows_max:
-        room = min(rows_max, max(ROOM_MIN, 2 * len(head.keys)))
+def grow_rows(head: ItemNeighbours, rows_max: int, more: int = 1) -> None:
+    """Make room for more rows, up to `rows_max`."""
+    needed = min(rows_max, len(head.ids) + more)
+    if needed > len(head.keys):
+        room = min(rows_max, max(ROOM_MIN, needed, 2 * len(head.keys)))
         head.keys, head.sums = _roomier(head.keys, room), _roomier(head.sums, room)
         head.ratios, head.figures = _roomier(head.ratios, room), _roomier(head.figures, room)
 

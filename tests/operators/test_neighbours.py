@@ -401,3 +401,27 @@ def test_a_rebuilt_cache_holds_the_best_in_one_order(pairs, total, size, random)
     again = rebuild(known, total, size, (0.7, 100.0))
     assert (again.ids, again.sums.tolist()) == (cache.ids, cache.sums.tolist())
     assert again.keys.tolist() == [item_key(item) for item in best]
+
+
+class OneByOne(Neighbours):
+    def _add_all(self, state, key, head, pairs, raw):
+        return 0
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.lists(st.integers(0, 30), max_size=6),
+                       st.integers(-2, 3)), max_size=40),
+    st.sampled_from([1, 4, 100]), st.sampled_from([9, 50_000]),
+)  # fmt: skip
+@settings(max_examples=80, deadline=None)
+def test_pairs_of_a_message_together_are_pairs_one_by_one(said, rows_max, pairs_max):
+    """Sums below zero too, as an erasure leaves them that comes before what it takes back."""
+    made = [Driven(kind(NeighboursSettings(rows_max=rows_max, pairs_max=pairs_max)))
+            for kind in (Neighbours, OneByOne)]  # fmt: skip
+    for item, others, weight in said:
+        pairs = [(f"i{other}", weight, 0, figures(f"i{other}", raw=other % 4))
+                 for other in others if other != item]  # fmt: skip
+        message = learn(counted(signal("u", f"i{item}", strength=5)), 5, *pairs)
+        answers = [stage.send(message) for stage in made]
+        assert answers[0] == answers[1]
+    assert made[0].data() == made[1].data()
