@@ -28,6 +28,8 @@ from operators.ratings import RatingSettings
 
 SETTLE_NEVER_MS = 10**14
 """Rows of similar items and profiles change no list, so a run that nobody reads leaves them out."""
+BUFFER_TIMEOUT_MS = 100
+"""Nobody waits for the single event: exchanges may hand over full buffers."""
 FUTURE_MAX_MS = 10**14
 """Times were held against the clock when they were read; held-out events lie after the last."""
 
@@ -115,12 +117,19 @@ def settings_of(options: Options) -> Recommend:
 
 
 def overrides_of(options: Options) -> list[str]:
-    """What an evaluation asks of the job, the person's own settings last."""
+    """What an evaluation asks of the job, the person's own settings last.
+
+    All keys are in one bucket, which gets the room that the default number of buckets has together.
+    """
+    plain = Recommend()
     wanted = {
         "clock": "replay",
         "parallelism": 1,
         "window_ms": options.window_ms,
         "buckets": 1,
+        "cache_entries": plain.buckets * plain.cache_entries,
+        "journal_batches": plain.buckets * plain.journal_batches,
+        "buffer_timeout_ms": BUFFER_TIMEOUT_MS,
         "settle_ms": SETTLE_NEVER_MS,
         "border.future_max_ms": FUTURE_MAX_MS,
     }
