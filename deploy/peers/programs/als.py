@@ -10,6 +10,7 @@ from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from .folding import padded
+from .matrices import touched
 from .past import HISTORY, Past
 from .prequential import Batch, Scores
 
@@ -48,15 +49,14 @@ class Als(Batch):
 
     def train(self) -> None:
         p = self._parameters
-        users, items, strengths = self._past.strengths(p.least)
-        if not len(users):
+        known = touched(self._past, p.least, graded=True)
+        if known is None:
             return
-        shape = (self._past.stream.user_count, self._past.items)
         self._model = AlternatingLeastSquares(
             factors=p.factors, regularization=p.regularization, alpha=p.alpha,
             iterations=p.iterations, random_state=p.seed,
         )  # fmt: skip
-        self._model.fit(csr_matrix((strengths, (users, items)), shape), show_progress=False)
+        self._model.fit(known.matrix, show_progress=False)
         self._model.num_threads = 1  # one user at a time: more threads would wait for each other
 
     def scores(self, user: int) -> Scores | None:

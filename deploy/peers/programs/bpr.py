@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from implicit.bpr import BayesianPersonalizedRanking
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from .folding import FoldIn, Folding
+from .matrices import touched
 from .past import Past
 from .prequential import Batch, Scores
 
@@ -55,8 +55,8 @@ class Bpr(Batch):
 
     def train(self) -> None:
         p = self._parameters
-        users, items, _ = self._past.strengths(p.least)
-        if not len(users):
+        known = touched(self._past, p.least, graded=False)
+        if known is None:
             return
         self._items = self._grown(self._items, self._past.items)
         model = BayesianPersonalizedRanking(
@@ -64,11 +64,10 @@ class Bpr(Batch):
             iterations=p.iterations, random_state=p.seed,
         )  # fmt: skip
         model.user_factors, model.item_factors = self._users, self._items
-        shape = (len(self._users), len(self._items))
-        ones = np.ones(len(users), np.float32)
-        model.fit(csr_matrix((ones, (users, items)), shape), show_progress=False)
+        model.fit(known.matrix, show_progress=False)
         self._users, self._items = model.user_factors, model.item_factors
-        self._folding.set(self._users[:, :-1], self._items[:, :-1], self._items[:, -1], users)
+        users, items = self._users, self._items
+        self._folding.set(users[:, :-1], items[:, :-1], items[:, -1], known.users)
 
     def scores(self, user: int) -> Scores | None:
         return self._folding.scores(user)

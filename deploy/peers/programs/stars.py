@@ -16,6 +16,26 @@ _USER_DAMPING, _ITEM_DAMPING = 15.0, 10.0
 """Of Surprise's own baselines (Koren, TKDD 2010)."""
 
 
+class _Bounds:
+    """The least and the largest stars so far, in which all that is foretold lies."""
+
+    def __init__(self) -> None:
+        self._low, self._high = np.inf, -np.inf
+
+    @property
+    def known(self) -> bool:
+        """Whether there were any."""
+        return self._low <= self._high
+
+    def see(self, stars: float) -> None:
+        """Take in stars."""
+        self._low, self._high = min(self._low, stars), max(self._high, stars)
+
+    def within(self, estimate: float) -> float:
+        """The nearest that may be."""
+        return float(np.clip(estimate, self._low, self._high))
+
+
 class SurpriseParameters(NamedTuple):
     """Parameters.
 
@@ -50,7 +70,7 @@ class Surprise(Batch):
         stream = past.stream
         self._users = np.zeros((stream.user_count, 2))
         self._items = np.zeros((stream.item_count, 2))
-        self._low, self._high = np.inf, -np.inf
+        self._bounds = _Bounds()
 
     def train(self) -> None:
         stream, count = self._past.stream, self._past.count
@@ -80,13 +100,12 @@ class Surprise(Batch):
         if self._model is None:
             return None
         user_bias, item_bias = self._corrections(event)
-        estimate = self._estimate(event) + user_bias + item_bias
-        return float(np.clip(estimate, self._low, self._high))
+        return self._bounds.within(self._estimate(event) + user_bias + item_bias)
 
     def learn(self, event: Event) -> None:
         if np.isnan(event.rating):
             return
-        self._low, self._high = min(self._low, event.rating), max(self._high, event.rating)
+        self._bounds.see(event.rating)
         if self._model is None:
             return
         estimate = self._estimate(event)
@@ -141,19 +160,19 @@ class River(Streaming):
             l2_latent=parameters.vector_penalty,
             seed=parameters.seed,
         )
-        self._low, self._high = np.inf, -np.inf
+        self._bounds = _Bounds()
 
     def scores(self, user: int) -> Scores | None:
         return None
 
     def expects(self, event: Event) -> float | None:
-        if self._low > self._high:
+        if not self._bounds.known:
             return None
         estimate = self._model.predict_one(user=event.user, item=event.item)
-        return float(np.clip(estimate, self._low, self._high))
+        return self._bounds.within(estimate)
 
     def learn(self, event: Event) -> None:
         if np.isnan(event.rating):
             return
-        self._low, self._high = min(self._low, event.rating), max(self._high, event.rating)
+        self._bounds.see(event.rating)
         self._model.learn_one(user=event.user, item=event.item, y=event.rating)

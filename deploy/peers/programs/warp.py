@@ -6,11 +6,10 @@ al., "WSABIE", IJCAI 2011.
 
 from typing import NamedTuple
 
-import numpy as np
 from lightfm import LightFM
-from scipy.sparse import coo_matrix
 
 from .folding import FoldIn, Folding
+from .matrices import touched
 from .past import Past
 from .prequential import Batch, Scores
 
@@ -60,11 +59,10 @@ class Warp(Batch):
 
     def train(self) -> None:
         p = self._parameters
-        users, items, _ = self._past.strengths(p.least)
-        if not len(users):
+        known = touched(self._past, p.least, graded=False)
+        if known is None:
             return
-        shape = (self._past.stream.user_count, self._past.items)
-        matrix = coo_matrix((np.ones(len(users), np.float32), (users, items)), shape)
+        matrix = known.matrix.tocoo()
         model = LightFM(
             no_components=p.factors, loss="warp", learning_rate=p.learning_rate,
             item_alpha=p.alpha, user_alpha=p.alpha, random_state=p.seed + self._past.count,
@@ -76,7 +74,8 @@ class Warp(Batch):
                 getattr(model, name)[: len(before)] = before
         model.fit_partial(matrix, epochs=p.epochs)
         self._model = model
-        self._folding.set(model.user_embeddings, model.item_embeddings, model.item_biases, users)
+        vectors = model.user_embeddings, model.item_embeddings
+        self._folding.set(*vectors, model.item_biases, known.users)
 
     def scores(self, user: int) -> Scores | None:
         return self._folding.scores(user)
