@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from operators.messages import SOURCES, ListRow, ProfileRow
+from tests.upgrade.stream import PICKY, REFUSED, SOLD_OUT
 
 LEARNED = {"co_occurrence", "content"}
 
@@ -19,7 +20,8 @@ class Facts(Struct, kw_only=True, omit_defaults=True):
         generation: Number of lists made.
         fallback: Why a list is not the user's own; empty if it is.
         learned: Items that come from what was learned of other users or of the items themselves.
-        listed: All items of the list.
+        listed: All items of the list; what is popular comes and goes with the moment, so that of
+            these only what must never be there is looked at.
         tags: Names of the tags of a profile.
     """
 
@@ -59,8 +61,13 @@ def of_rows(facts: Facts, rows: Iterable[Any]) -> None:
 
 def differences(wanted: Facts, got: Facts) -> list[str]:
     """What is not as it was, in words: the fact, the user, both values."""
-    told = []
+    told = [f"{SOLD_OUT} is sold out and listed for {user}" for user, items in got.listed.items()
+            if SOLD_OUT in items]  # fmt: skip
+    if REFUSED in got.listed.get(PICKY, []):
+        told.append(f"{PICKY} has refused {REFUSED}, which is listed")
     for name in Facts.__struct_fields__:
+        if name == "listed":
+            continue
         before, after = getattr(wanted, name), getattr(got, name)
         told += [
             f"{name} of {user}: {before.get(user)} is now {after.get(user)}"

@@ -16,7 +16,7 @@ from deploy.serving.store import Store
 from deploy.stack import Stack
 from deploy.stack.reporting import silent
 from tests.upgrade import stream
-from tests.upgrade.facts import Facts
+from tests.upgrade.facts import Facts, differences
 from tests.upgrade.stream import Sent
 
 NAMES = Names("upgrade")
@@ -94,7 +94,7 @@ class Runs:
 
     def shown(self, wanted: Facts) -> Facts:
         """What is shown once it is as wanted, or will not be."""
-        return self._wait(lambda facts: facts == wanted)
+        return self._wait(lambda facts: not differences(wanted, facts))
 
     def facts(self) -> Facts:
         """What is in Cassandra."""

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.upgrade import memory, release
-from tests.upgrade.facts import differences
+from tests.upgrade.facts import Facts, differences
 from tests.upgrade.stream import GONE, PICKY, QUIET, REFUSED, SOLD_OUT, TURNS, USERS
 
 
@@ -68,7 +68,7 @@ def test_what_a_release_shows_hangs_on_its_state(kept):
     (*_, empty) = memory.gone_on(release.graph())
     for facts in (kept.memory[-1], kept.services[-1]):
         told = {text.split(" of ")[0] for text in differences(facts, empty)}
-        assert told >= {"counts", "generation", "fallback", "learned", "listed", "tags"}
+        assert told >= {"counts", "generation", "fallback", "learned", "tags"}
         assert GONE not in facts.counts
         assert facts.learned["u0"]
         assert facts.learned["p2-i7"]
@@ -78,3 +78,11 @@ def test_what_a_release_shows_hangs_on_its_state(kept):
         assert facts.counts[QUIET] == {"like": 2 + TURNS}
         assert all(facts.generation[user] > 2 * TURNS for user in USERS)
         assert facts.tags["u0"]
+
+
+def test_what_must_not_be_listed_is_named():
+    shown = Facts(listed={"u0": [SOLD_OUT], PICKY: [REFUSED, "i9"]})
+    assert differences(Facts(), shown) == [
+        f"{SOLD_OUT} is sold out and listed for u0",
+        f"{PICKY} has refused {REFUSED}, which is listed",
+    ]
