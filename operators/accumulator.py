@@ -44,7 +44,8 @@ class AccumulatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         candidates_max: Rows kept a user.
-        interest_rows: The largest rows of each interest, kept whatever the other rows are.
+        interest_rows: The largest rows of each interest, and of those that only their content
+            speaks for, kept whatever the other rows are.
         decay: What is left of a row after one more event of the user.
         decay_fast: The same for the fast and the short sum.
         taste_decay: The same for the taste.

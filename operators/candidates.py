@@ -19,7 +19,7 @@ CONTENT, INTEREST, COLUMNS = 16, 17, 18
 """Behind the figures: fading sum of what says the like, the slot of the interest."""
 
 SLOTS = 128
-"""More than there are slots of interests."""
+"""More than there are slots of interests; the last is that of what only its content speaks for."""
 
 SENT_CONTENT, SENT_FIGURES = 4, 5
 """Words of a `packing.PULLED` record: its part of content; the figures from the likes on."""
@@ -45,6 +45,12 @@ def is_in(ordered: Any, key: Any) -> bool:
         else:
             high = middle
     return low < len(ordered) and ordered[low] == key
+
+
+@kernel
+def unproven(rows: Any, place: int) -> bool:
+    """Whether its content alone speaks for a candidate."""
+    return bool(rows[place, CONTENT] > 0 and not rows[place, MAIN] > 0)
 
 
 @kernel
@@ -115,11 +121,14 @@ def keep_best(rows: Any, keys: Any, origin: Any, count: int, limit: int, reserve
 
 @kernel
 def _keep_shares(rows: Any, keys: Any, origin: Any, count: int, limit: int, reserve: int) -> int:
-    """As `_keep_largest`, but the `reserve` largest of each interest go before all others."""
+    """As `_keep_largest`, but the `reserve` largest of each interest go before all others.
+
+    So do as many that only their content speaks for: no cosine outweighs what many people do.
+    """
     order = np.argsort(-(rows[:count, MAIN] + rows[:count, CONTENT]), kind="mergesort")
     keep, taken, left = np.zeros(count, np.bool_), np.zeros(SLOTS, np.int64), limit
     for place in order:
-        slot = int(rows[place, INTEREST])
+        slot = SLOTS - 1 if unproven(rows, place) else int(rows[place, INTEREST])
         if slot > 0 and taken[slot] < reserve and left > 0:
             keep[place] = True
             taken[slot] += 1
@@ -182,12 +191,6 @@ def choose(
             chosen[count] = place
             count += 1
     return count
-
-
-@kernel
-def unproven(rows: Any, place: int) -> bool:
-    """Whether its content alone speaks for a candidate."""
-    return bool(rows[place, CONTENT] > 0 and not rows[place, MAIN] > 0)
 
 
 @kernel

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from operators.candidates import COLUMNS, CONTENT, INTEREST, MAIN, keep_best
 from operators.features import Weights
 from operators.learning import LearningSettings
 from operators.ranking import Ranking
@@ -264,3 +266,14 @@ def test_of_many_tastes_the_weakest_is_given_up():
     stage.touch("u", "last", categories=["one more"])
     assert stage.scores("u")["w"] == 0
     assert stage.scores("u")["s"] > 0
+
+
+def test_what_only_its_content_speaks_for_is_not_crowded_out_by_what_many_people_do():
+    count, limit = 250, 200
+    rows = np.zeros((count, COLUMNS), np.float32)
+    rows[:, MAIN], rows[:, INTEREST] = 1 + np.arange(count) / count, 1
+    rows[:20, MAIN], rows[:20, CONTENT] = 0, 0.01 + np.arange(20) / 1000
+    keys, origin = np.arange(count, dtype=np.uint64), np.arange(count)
+    kept = keep_best(rows, keys, origin, count, limit, 10)
+    assert kept == limit
+    assert [key for key in keys[:kept].tolist() if key < 20] == list(range(10, 20))
