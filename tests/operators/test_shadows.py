@@ -23,7 +23,7 @@ from tests.strategies import streams
 
 OTHER = {name: 3.0 - 0.2 * place for place, name in enumerate(FEATURES)}
 LEARNING = LearningSettings(delay_ms=0, period_ms=1, rate=2.0)
-HISTORY, CONTEXT = Strategy(kind="history"), Strategy(kind="context", explore_places=2)
+HISTORY, CONTEXT = Strategy(kind="history"), Strategy(kind="context", explore_places=8)
 
 
 def shadowed(kind=Ranking, learning: LearningSettings | None = None, **shadows: Shadow) -> Ranked:
@@ -54,12 +54,14 @@ def test_a_shadow_has_the_ranks_it_would_have_if_it_were_served(records):
         "weights": Shadow(weights=OTHER),
         "history": Shadow(strategy=HISTORY),
         "context": Shadow(strategy=CONTEXT, weights=OTHER),
+        "explored": Shadow(strategy=CONTEXT),
     }
     served = {
         "same": graph(one),
         "weights": graph(other),
         "history": graph(one, strategy=HISTORY),
         "context": graph(other, strategy=CONTEXT),
+        "explored": graph(one, strategy=CONTEXT),
     }
     cast = graph(one, shadows)
     for start in range(0, len(records), 3):
