@@ -72,6 +72,7 @@ class Run:
         self.cpu_s: dict[str, float] = defaultdict(float)
         self.batches: dict[str, int] = defaultdict(int)
         self.bytes: dict[str, int] = defaultdict(int)
+        self.rows: dict[str, int] = defaultdict(int)
         self.profile = cProfile.Profile(time.thread_time)
         self.profiled = profiled
 
@@ -104,6 +105,7 @@ class Run:
         for channel, bucket, payload in (row._values for row in rows):
             inbox[channel][bucket].append(payload)
             self.bytes[f"{name} to {channel}"] += len(payload)
+            self.rows[name] += 1
 
 
 def events(settings: Synthetic, rate: float) -> Any:
@@ -120,15 +122,16 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3000.0)
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--items", type=int, default=5_000)
+    parser.add_argument("--buckets", type=int, default=Recommend().buckets)
     parser.add_argument("--profile", choices=ORDER)
     options = parser.parse_args()
-    settings = Recommend()
+    settings = Recommend(buckets=options.buckets)
     size = max(1, int(options.rate * settings.batch_ms / 1000))
     source = events(Synthetic(users=options.users, items=options.items), options.rate)
     run = Run(settings, options.profile)
     done, target = 0, options.warmup
     for measured in (False, True):
-        run.cpu_s.clear(), run.batches.clear(), run.bytes.clear()
+        run.cpu_s.clear(), run.batches.clear(), run.bytes.clear(), run.rows.clear()
         run.profile = cProfile.Profile(time.thread_time)
         done, target = 0, options.events if measured else options.warmup
         while done < target:
@@ -138,6 +141,7 @@ def main() -> None:
     print(json.dumps({
         "cpu_us_per_event": told | {"total": round(sum(told.values()), 1)},
         "events_per_batch": {n: round(done / c, 1) for n, c in run.batches.items()},
+        "rows_per_event": {n: round(c / done, 2) for n, c in run.rows.items()},
         "bytes_per_event": {n: round(c / done) for n, c in run.bytes.items()},
     }, indent=2))  # fmt: skip
     if options.profile:
