@@ -97,10 +97,11 @@ def _recall_rows(
         out[place, MAIN] += gain
         out[place, FAST] += worth[1] * sent[number, 0]
         out[place, SHORT] += worth[2] * sent[number, 1]
-        out[place, SUPPORT] += worth[3]
+        out[place, SUPPORT] += worth[3] if gain != 0 or not sent[number, SENT_CONTENT] > 0 else 0.0
+        out[place, CONTENT] += worth[0] * sent[number, SENT_CONTENT]
+        gain += worth[0] * sent[number, SENT_CONTENT]
         if gain >= out[place, BEST]:
             out[place, BEST], out[place, BEST_AT] = gain, event
             out[place, INTEREST] = slot
-        out[place, CONTENT] += worth[0] * sent[number, SENT_CONTENT]
         out[place, LIKES:CONTENT] = sent[number, SENT_FIGURES:]
     return keep_best(out, out_keys, origin, count, limit, reserve if slot > 0 else 0)

@@ -76,9 +76,10 @@ def rows_of(stage: Ranked) -> dict[str, np.ndarray]:
     return dict(zip(user.ids.tolist(), user.rows, strict=True))
 
 
-A = near("p", 0.4, 0.2), near("q", 0.3)
+A = near("p", 0.4, 0.2), near("q", 0.3), near("said", 0.0, raw=2)
+"""A neighbour's sum of strengths stands where an answer has its part of content."""
 B = near("q", 0.2, 0.1), near("r", 0.1)
-C = (near("r", 0.5, 0.3), near("s", 0.2))
+C = near("r", 0.5, 0.3), near("s", 0.2), near("said", 0.1, raw=1)
 
 
 @given(st.permutations(range(3)), st.integers(1, 3))
@@ -106,7 +107,7 @@ def test_the_reason_of_a_recalled_candidate_is_the_item_that_was_recalled():
     stage = ranking()
     stage.touch("u", "a", near("old", 0.9))
     stage.touch("u", "b")
-    stage.send(answer("b", 0, *B), answer("a", 1, *A), returning(stage, "c"))
+    stage.send(answer("b", 0, *B), answer("a", 1, *A[:2]), returning(stage, "c"))
     assert {item: row[BEST_AT] for item, row in rows_of(stage).items()} == {
         "old": 1, "p": 1, "q": 1, "r": 2,
     }  # fmt: skip
