@@ -26,7 +26,7 @@ from pyflink.table import StatementSet, StreamTableEnvironment
 
 from jobs import reading
 from jobs import settings as configuration
-from jobs.border import RAW
+from jobs.border import RAW, written
 from jobs.meaning import meaning
 from jobs.recommend import sink_settings
 from jobs.settings import Recommend
@@ -44,8 +44,9 @@ from jobs.wiring import (
 )
 from operators.catalogue import Catalogue
 from operators.errors import HeadwaterError
-from operators.flink.features import features_writer, records_of
+from operators.flink.features import features_writer
 from operators.flink.parsing import wall_clock_ms
+from operators.readings import record_of
 from udfs.errors import UnderstandingError
 from udfs.flink import events_reader, items_reader
 
@@ -72,8 +73,9 @@ def build(tables: StreamTableEnvironment, settings: Understand) -> StatementSet:
     _read(tables, settings, flow, ITEMS, items, "TRUE")
     _read(tables, settings, flow, EVENTS, "read_events(`value`)", HAS_TEXT)
     flow.stage(
-        "catalogue", partial(Catalogue, settings.catalogue), sends=("features", "signals"),
-        window_ms=settings.batch_ms,
+        "catalogue", partial(Catalogue, settings.catalogue),
+        sends=("features", "vectors", "signals"), window_ms=settings.batch_ms,
+        records={"features": record_of, "signals": record_of},
     )  # fmt: skip
     statements = tables.create_statement_set()
     for source, topic in ((EVENTS, settings.kafka.events), (ITEMS, settings.kafka.items)):
@@ -82,17 +84,11 @@ def build(tables: StreamTableEnvironment, settings: Understand) -> StatementSet:
             "`partition`, `offset`, "
             f"`reason`, `seen_at` FROM read_{source} WHERE `reason` IS NOT NULL"
         )
-    tables.create_temporary_function("records", records_of())
     for channel, sink in (("features", FEATURES), ("signals", SIGNALS)):
-        flow.shared(f"{channel}_packed", f"SELECT `payload` FROM ({flow.channel(channel)})",
-                    dated=False)  # fmt: skip
-        statements.add_insert_sql(
-            f"INSERT INTO {sink} SELECT r.`key`, r.`value` FROM {channel}_packed, "
-            "LATERAL TABLE(records(`payload`)) AS r(`key`, `value`)"
-        )
+        statements.add_insert_sql(written("catalogue", channel, sink))
     tables.execute_sql("CREATE TEMPORARY TABLE written (ok BOOLEAN) WITH ('connector'='blackhole')")
     statements.add_insert_sql(
-        "INSERT INTO written SELECT write_features(`payload`) FROM features_packed"
+        f"INSERT INTO written SELECT write_features(`payload`) FROM ({flow.channel('vectors')})"
     )
     return statements
 

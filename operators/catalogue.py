@@ -219,7 +219,7 @@ class Catalogue:
         state.item.delete(key)
         state.size.put(message.tenant, (state.size.get(message.tenant) or 1) - 1)
         clock_us = tick(known.clock_us, message.time_ms)
-        return [Out("features", message.item, Record(message.item, None, clock_us))]
+        return _told(message.item, Record(message.item, None, clock_us))
 
     # --- what is published
 
@@ -241,8 +241,8 @@ class Catalogue:
             place.clock_us = tick(place.clock_us, place.time_ms)
             state.item.put(scoped(tenant, item), place)
             value = encode(publishing.features(tenant, item, place, found, space)).decode()
-            outs.append(Out("features", item, Record(item, value, place.clock_us)))
-        return [*outs, Out(COUNT, "published", len(outs))] if outs else []
+            outs += _told(item, Record(item, value, place.clock_us))
+        return [*outs, Out(COUNT, "published", len(items))] if outs else []
 
     def _due(self, state: CatalogueState, name: str) -> int:
         """The version that the map should have: how many of the counts have been reached."""
@@ -346,3 +346,8 @@ def _chunks(state: CatalogueState, name: str, group: Group) -> list[VectorChunk]
 def _known(value: Any) -> Any:
     assert value is not None, "the tables of a group belong together"
     return value
+
+
+def _told(item: str, record: Record) -> list[Out]:
+    """A record for the topic, and for the writer of vectors, which needs its write time."""
+    return [Out("features", item, record), Out("vectors", item, record)]

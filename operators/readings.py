@@ -90,6 +90,11 @@ class Record(Struct, array_like=True, frozen=True, gc=False):
     written_us: int
 
 
+def record_of(record: Record) -> tuple[str, str]:
+    """Key and value for a topic; the empty value deletes."""
+    return record.key, record.value or ""
+
+
 def order(message: Any) -> tuple[int, int, str]:
     """Sort key of a batch: by time and id, and what says that all is there comes last."""
     return (int(isinstance(message, CaughtUp)), message.time_ms, message.event_id)

@@ -1,13 +1,13 @@
-"""The ends of `understand`: packed records as rows for Kafka, and the writer of `item_features`."""
+"""The writer of `item_features`, at the end of `understand`."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import pandas as pd
 from pyflink.table import DataTypes
-from pyflink.table.udf import ScalarFunction, TableFunction, udf, udtf
+from pyflink.table.udf import ScalarFunction, udf
 from tenacity import Retrying, stop_after_attempt, wait_exponential_jitter
 
 from operators import feature_rows
@@ -21,27 +21,6 @@ from operators.rows import Value
 
 Write = tuple[str, list[Value]]
 """Statement and the bytes of its values."""
-
-
-class Records(TableFunction):
-    """`records(payload STRING)`: key and value of each record in it."""
-
-    def open(self, function_context: Any) -> None:
-        self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[Record])
-
-    def is_deterministic(self) -> bool:
-        return False
-
-    def eval(self, payload: str) -> Iterator[tuple[str, str | None]]:
-        for record in unpack(self._decoder, payload):
-            yield record.key, record.value
-
-
-def records_of() -> Any:
-    """`records` for SQL."""
-    return udtf(
-        Records(), result_types=[DataTypes.STRING(), DataTypes.STRING()], deterministic=False
-    )
 
 
 def writes_of(records: Sequence[Record]) -> list[Write]:

@@ -15,11 +15,9 @@ from operators.features_wire import (
     Named,
     encode,
     marker_key,
-    parse_features,
 )
 from operators.flink.cassandra import WriteFailedError
-from operators.flink.features import Records, VectorWriter, writes_of
-from operators.flink.keyed import pack
+from operators.flink.features import VectorWriter, writes_of
 from operators.readings import Record
 
 FEATURES = ItemFeatures(
@@ -80,16 +78,6 @@ def test_the_newest_record_of_an_item_is_written_and_markers_are_not():
 def test_what_is_no_record_is_an_error_and_not_a_loss():
     with pytest.raises(TypeError, match="contract"):
         writes_of([Record("i", "{}", 1)])
-
-
-def test_every_record_of_a_payload_becomes_a_row():
-    function = Records()
-    function.open(None)
-    payload = f"{pack([record(), Record('j', None, 1)])},{pack([record()])}"
-    rows = list(function.eval(payload))
-    assert [key for key, _ in rows] == ["ü", "j", "ü"]
-    assert rows[1][1] is None
-    assert parse_features(b"u", rows[0][1].encode()) == FEATURES
 
 
 def writer(*failures: int, attempts: int = 3):

@@ -7,12 +7,15 @@ import sys
 from jobs.border import written
 from operators.flink.keyed import record_lines
 from operators.messages import NewWeights
+from operators.readings import Record
+from operators.readings import record_of as of_features
 from operators.strategy import record_of
 
 RECORDS = [
     list(record_of(NewWeights(1, "", "default", "m.1", {"c0": 1 / 3}))),
     ["with\ttab and\nbreak", '{"b":"\\\\ \\n \\t"}'],
     ['"quoted" \\ 用户 \U0001f600', "{}"],
+    list(of_features(Record("gone", None, 7))),
 ]
 
 PROGRAM = """
@@ -38,4 +41,5 @@ def test_lines_become_key_and_value_of_the_records_again():
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert sorted(json.loads(done.stdout.splitlines()[-1])) == sorted(RECORDS)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert sorted(found) == sorted([key, value or None] for key, value in RECORDS)
