@@ -124,7 +124,7 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             gives the same output for the same input, and ends with the topics' end of now.
         window_ms: Length of the micro-batches; None means 100 live and 1000 in a replay.
         settle_ms: How often a stage is asked for what it holds back, such as similar items and
-            profiles, which are written once in this time at most; live, a hundred a bucket.
+            profiles, which are written once in this time at most; fifty a bucket that has work.
         disorder_ms: In a replay, how far a partition may be out of order; what comes later still
             is a dead letter.
         buckets: Fixed number of key groups of the state, an upper bound of the parallelism.

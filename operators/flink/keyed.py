@@ -31,9 +31,10 @@ from operators.stage import BROADCAST, COUNT, Out, Stage, StructCodec, bucket_of
 PIECE_MESSAGES_MAX = 20_000
 """Messages in one row: an erasure of a heavy user must not become one row of many megabytes."""
 
-SETTLED_MAX = 100
-"""Keys of a bucket that a live job settles at a time: profiles and similar items get a little older
-when there is much to do, so that they never take more than lists do. A replay settles all."""
+SETTLED_MAX = 50
+"""Keys that a live job settles at a time in a bucket that has work: profiles and similar items get
+older when there is much to do, so that they do not hold up lists. An idle bucket, and a replay,
+settle all."""
 
 RECORDS_MAX = 1000
 """Records in one row."""
@@ -114,7 +115,7 @@ class KeyedShell(KeyedProcessFunction):
         self._journal_batches = journal_batches
         self._settle_ms = settle_ms
         self._event_time = event_time
-        self._limit = None if event_time else SETTLED_MAX
+        self._worked: set[int] = set()
         self._whole = frozenset(whole)
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -147,6 +148,7 @@ class KeyedShell(KeyedProcessFunction):
             yield from self._settle_first(bucket, ctx.timestamp())
         yield from self._step(bucket, value[1])
         if self._settles:
+            self._worked.add(bucket)
             self._set_timer(bucket, ctx)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
@@ -154,8 +156,10 @@ class KeyedShell(KeyedProcessFunction):
         if self._event_time:
             yield from self._settle_first(bucket, timestamp)
         else:
-            rows = self._step(bucket, Journal.SETTLED)
-            if rows:  # more may wait than is settled at a time
+            some = bucket in self._worked
+            self._worked.discard(bucket)
+            rows = self._step(bucket, Journal.SETTLED_SOME if some else Journal.SETTLED)
+            if rows:  # more may wait than was settled
                 self._set_timer(bucket, ctx)
             yield from rows
 
@@ -192,8 +196,9 @@ class KeyedShell(KeyedProcessFunction):
         return rows
 
     def _apply(self, payload: str) -> tuple[int, list[Out]]:
-        if payload == Journal.SETTLED:
-            return 0, self._stage.settle(self._state, self._limit)
+        if payload in (Journal.SETTLED, Journal.SETTLED_SOME):
+            some = payload == Journal.SETTLED_SOME
+            return 0, self._stage.settle(self._state, SETTLED_MAX if some else None)
         batch = unpack(self._decoder, payload)
         batch.sort(key=self._stage.order)
         return len(batch), self._stage.apply(self._state, batch)

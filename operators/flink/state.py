@@ -147,7 +147,10 @@ class Journal:
     """
 
     SETTLED = ""
-    """Noted in place of a batch when the stage was asked for what it holds back."""
+    """Noted in place of a batch when the stage was asked for all that it holds back."""
+
+    SETTLED_SOME = " "
+    """The same where it was asked for some of it."""
 
     def __init__(self, state: MapState, batches_max: int, bytes_max: int) -> None:
         self._state = state

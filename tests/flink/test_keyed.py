@@ -251,32 +251,35 @@ def test_every_shell_looks_at_what_its_state_was_made_with(caplog):
     assert [record.message.split(":")[0] for record in caplog.records] == ["stage held"]
 
 
-def test_what_waits_is_settled_in_turn_and_a_timer_stands_until_all_of_it_is():
-    """More than a live job settles at a time, and a crash in between."""
+def test_a_bucket_with_work_settles_in_turn_and_an_idle_one_settles_all():
+    """A timer stands as long as anything may wait; a crash in between changes nothing."""
     context = FakeContext()
     context.key = 0
 
     def start() -> KeyedShell:
         shell = KeyedShell(
-            partial(stage_named, "ranking"), buckets=1,
-            meaning=Meaning(), cache_size=5, journal_batches=1000, settle_ms=1000,
-            event_time=False,
+            partial(stage_named, "ranking"), buckets=1, meaning=Meaning(), cache_size=5,
+            journal_batches=1000, settle_ms=1000, event_time=False,
         )  # fmt: skip
         shell.open(context)
         return shell
 
-    shell, users = start(), [f"u{n:03}" for n in range(2 * SETTLED_MAX + 50)]
-    list(shell.process_element((0, pack([noted(user, "i", 1) for user in users])), context))
-    told: list[list[str]] = []
-    while context.timers:
+    def act(user: str, seq: int) -> None:
+        list(shell.process_element((0, pack([noted(user, "i", seq, seq=seq)])), context))
+
+    def settled() -> list[str]:
+        assert context.timers
         context.timers.clear()
-        if len(told) == 1:
-            shell = start()
         rows = shell.on_timer(0, context)
-        told.append([row.user for piece in rows for row in unpack(ROWS, piece[2])])
-        if len(told) == 1:
-            again = pack([noted(users[0], "i", 2, seq=2)])
-            list(shell.process_element((0, again), context))
-    assert [len(some) for some in told] == [SETTLED_MAX, SETTLED_MAX, 51, 0]
-    assert told[0] + told[1] == users[: 2 * SETTLED_MAX]
-    assert told[2] == [users[0], *users[2 * SETTLED_MAX :]]
+        return [row.user for piece in rows for row in unpack(ROWS, piece[2])]
+
+    shell, users = start(), [f"u{n:03}" for n in range(4 * SETTLED_MAX)]
+    list(shell.process_element((0, pack([noted(user, "i", 1) for user in users])), context))
+    assert settled() == users[:SETTLED_MAX]
+    shell = start()
+    act(users[0], 2)
+    assert settled() == users[SETTLED_MAX : 2 * SETTLED_MAX]
+    shell = start()
+    assert settled() == [users[0], *users[2 * SETTLED_MAX :]]
+    assert settled() == []
+    assert not context.timers
