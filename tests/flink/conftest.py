@@ -1,7 +1,3 @@
-"""Loads PyFlink's Table API once: it warns of its own classes while it does."""
+"""These modules load PyFlink."""
 
-import warnings
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import pyflink.table  # noqa: F401
+import tests.quiet  # noqa: F401

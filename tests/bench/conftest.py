@@ -1,0 +1,3 @@
+"""These modules load PyFlink."""
+
+import tests.quiet  # noqa: F401
