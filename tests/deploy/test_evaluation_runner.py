@@ -11,10 +11,11 @@ import pytest
 from deploy.stack.processes import read_stat
 
 PROGRAM = """
-import sys
+import signal, sys
 from pathlib import Path
 from deploy.evaluation import runner
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs behind it is deaf to it
 sys.executable = sys.argv[1]
 runner.run(Path(sys.argv[2]), [])
 """
@@ -43,12 +44,14 @@ def test_a_killed_evaluation_leaves_nothing_behind(number, tmp_path: Path) -> No
     job = tmp_path / "job"
     job.write_text(JOB)
     job.chmod(0o755)
-    running = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(job), str(tmp_path)], stderr=subprocess.DEVNULL
-    )
-    until((tmp_path / "pids").exists, "the job has not begun")
-    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-    assert not any(map(is_gone, pids))
-    running.send_signal(number)
-    assert running.wait(60) == (-number if number == signal.SIGINT else 128 + number)
+    command = [sys.executable, "-c", PROGRAM, str(job), str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
+        try:
+            until((tmp_path / "pids").exists, "the job has not begun")
+            pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+            assert not any(map(is_gone, pids))
+            running.send_signal(number)
+            assert running.wait(60) == (-number if number == signal.SIGINT else 128 + number)
+        finally:
+            running.kill()
     until(lambda: all(map(is_gone, pids)), f"{pids} are still there")
