@@ -15,7 +15,7 @@ import signal, sys
 from pathlib import Path
 from deploy.evaluation import runner
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs behind it is deaf to it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have set it aside
 sys.executable = sys.argv[1]
 runner.run(Path(sys.argv[2]), [])
 """
