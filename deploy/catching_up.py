@@ -79,8 +79,8 @@ class Lag:
 
 
 @contextmanager
-def lag_of(kafka: Kafka) -> Iterator[Lag]:
-    """The lag of a job on its events and items; the connection is closed at the end."""
+def lag_of(kafka: Kafka, topics: Sequence[str] = ()) -> Iterator[Lag]:
+    """The lag of a job on topics, or else its events and items; the connection is closed after."""
     from confluent_kafka import Consumer
 
     consumer = Consumer(
@@ -92,7 +92,7 @@ def lag_of(kafka: Kafka) -> Iterator[Lag]:
         }
     )
     try:
-        yield Lag(consumer, [kafka.events, kafka.items])
+        yield Lag(consumer, topics or [kafka.events, kafka.items])
     finally:
         consumer.close()
 

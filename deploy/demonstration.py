@@ -1,4 +1,7 @@
-"""`headwater demo`: real events through the real services, one click, the list before and after."""
+"""`headwater demo`: real events through the real services, one click, the list before and after.
+
+Then a second job reads texts: see `demonstration_texts`.
+"""
 
 import json
 import time
@@ -10,7 +13,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.rule import Rule
 
-from deploy import doctor, launching, submit
+from deploy import demonstration_texts, doctor, launching, submit
 from deploy.catching_up import Lag, lag_of, until_caught_up
 from deploy.cluster import Cluster
 from deploy.connections import Plan, plan
@@ -64,12 +67,14 @@ def run(config: Path | None, user: str | None, *, down: bool) -> int:
     """Shows it.
 
     Returns:
-        The exit code: 0 if the list after the click differs and holds nothing the user knows.
+        The exit code: 0 if the list after the click differs and holds nothing the user knows, a
+        new film is listed for what its description says, and a review changes the profile.
 
     Raises:
         HeadwaterError: Something is missing on the way.
     """
-    console, planned = tables.wide_console(), plan(config)
+    console = tables.wide_console()
+    planned = plan(config, [demonstration_texts.CONTENT_PLACE])
     stack = Stack(planned.stack)
     if not _healthy(planned, console):
         return 1
@@ -79,7 +84,10 @@ def run(config: Path | None, user: str | None, *, down: bool) -> int:
         _send(source, stack, planned, lag, console)
         _catch_up(stack, lag, job_id, console)
     with opened(planned.cassandra) as store:
-        good = _click(store, taste_of(source), user, planned, console)
+        taste = taste_of(source)
+        good = _click(store, taste, user, planned, console)
+        demonstration_texts.start(stack, config, console)
+        good &= _texts(store, taste, user, planned, console)
     _farewell(stack, console, down=down)
     return 0 if good else 1
 
@@ -257,6 +265,28 @@ def _click(store: Store, taste: Taste, wanted: str | None, planned: Plan, consol
     return _judged(before, after, known, console)
 
 
+def _texts(store: Store, taste: Taste, wanted: str | None, planned: Plan, console: Console) -> bool:
+    """Publishes a film like one that the user is about to like; lets the user write of that one."""
+    user = choose_user(taste, wanted)
+    query = Query(tenant=TENANT, user=user, surface=SURFACE)
+    own = store.user_list(TENANT, user, SURFACE)
+    known = own.seen if own else ()
+    film_id = choose_film(
+        taste, user, lambda one: store.similar(TENANT, one), lambda one: one not in known, ()
+    )
+    film = Film(film_id, store.items(TENANT, [film_id])[film_id].title)
+
+    def act() -> ShownList:
+        console.print(f"user {user} likes {film.title}", markup=False)
+        send_like(user, film, planned.kafka, lambda: _as_of_ms(store, user))
+        return serve(store, query)
+
+    new = demonstration_texts.new_film(film.title, time.time_ns() // 1_000_000)
+    listed = demonstration_texts.show_new_film(new, planned, act, console)
+    title = film.title
+    return demonstration_texts.show_review(store, user, film_id, title, planned, console) and listed
+
+
 def settled(
     ask: Callable[[], ShownList],
     sleep: Callable[[float], object] = time.sleep,
@@ -350,6 +380,7 @@ def _farewell(stack: Stack, console: Console, *, down: bool) -> None:
         ("headwater trending category:Drama", "what is popular"),
         ("headwater profile 42", "what is kept of a user"),
         ("headwater erase 42 --wait", "forget a user"),
+        ("headwater profile 42 --hide drama", "a tag the user does not want to be known for"),
         ("headwater stop recommend", "end the job with a savepoint"),
         ("headwater down", "end all of it and keep the data; --wipe forgets them"),
     ):
