@@ -6,16 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 from typer.testing import CliRunner
 
 from deploy import demonstration as demo
+from deploy import demonstration_texts as texts
 from deploy.cli import app
 from deploy.demonstration import DemoError, Taste
 from deploy.doctor import Check
 from deploy.replay.readers import open_source
 from deploy.serving import view
-from deploy.serving.store import ItemFacts
+from deploy.serving.store import ItemFacts, Profile, Weighted
 from deploy.stack import Stack, StackSettings
 from jobs.settings import Kafka
 from operators.events import Border, Interaction, Rejected, parse_event
@@ -151,7 +153,7 @@ class Stage:
         planned = SimpleNamespace(stack=settings, kafka=kafka, cassandra=None)
         put = monkeypatch.setattr
         put(demo, "DATA", tmp_path / "set")
-        put(demo, "plan", lambda _: planned)
+        put(demo, "plan", lambda *_: planned)
         put(demo.doctor, "examine", lambda _: self.checks)
         put(Stack, "up", lambda *_: note("up"))
         put(Stack, "down", lambda *_: note("down"))
@@ -165,6 +167,10 @@ class Stage:
         put(demo, "opened", self.opened)
         put(demo, "QUIET_S", 0.0)
         put(demo, "send_like", self.send_like)
+        put(texts, "start", lambda *_: note("texts"))
+        put(texts, "show_new_film", self.show_new_film)
+        put(texts, "show_review", self.show_review)
+        self.good = {"film": True, "review": True}
 
     @contextmanager
     def lag_of(self, _):
@@ -183,6 +189,15 @@ class Stage:
         self.store.lists["default", "1", "home"] = own(item("80", 2.0, seed="99"), item("70", 1.0))
         return 321
 
+    def show_new_film(self, film, planned, act, console):
+        self.done.append(f"a film like {film.like}")
+        assert [one.item_id for one in act().items] == ["80", "70"]
+        return self.good["film"]
+
+    def show_review(self, store, user, item, title, planned, console):
+        self.done.append(f"{user} reviews {title}")
+        return self.good["review"]
+
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
@@ -192,7 +207,10 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
 def test_it_goes_from_the_machine_to_the_list_after_the_click(stage):
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 0, result.output
-    assert stage.done == ["up", "submit", "send", "catch up", "1 likes The Film"]
+    assert stage.done == [
+        "up", "submit", "send", "catch up", "1 likes The Film", "texts", "a film like The Film",
+        "1 likes The Film", "1 reviews The Film",
+    ]  # fmt: skip
     before, _, after = result.output.partition("AFTER")
     assert "80" not in before.partition("BEFORE")[2]
     assert "new" in after
@@ -236,6 +254,36 @@ def test_a_list_that_stays_is_a_failure(stage, monkeypatch):
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 1
     assert "the click has not changed the list" in result.output
+
+
+@pytest.mark.parametrize("what", ["film", "review"])
+def test_texts_that_change_nothing_are_a_failure(stage, what):
+    stage.good[what] = False
+    assert CliRunner().invoke(app, ["demo"]).exit_code == 1
+    assert stage.done[-1] == "1 reviews The Film"
+
+
+def test_a_new_film_counts_as_shown_only_where_its_content_is_the_reason():
+    film = texts.new_film("Heat (1995)", 7)
+    assert (film.item_id, film.like) == ("new-7", "Heat (1995)")
+    for source, good in (("content", True), ("trending", False)):
+        shown = view.dressed([replace(item("new-7", 1.0), source=source)], {})
+        assert texts.content_shown(shown, film, Console()) is good
+    assert not texts.content_shown([], film, Console())
+
+
+def test_only_what_was_written_of_or_felt_counts_as_said():
+    tags = [Weighted(name="heist", weight=1.0, sentiment=0.5), Weighted(name="sea", weight=1.0)]
+    found = Profile(as_of_ms=1, counts={"review": 1}, tags=tags, mood={"joy": 0.5})
+    assert texts.said_of(found) == ({"heist": True}, frozenset({"joy"}))
+    assert texts.said_of(None) == texts.said_of(Profile(as_of_ms=1, counts={"like": 1}))
+
+
+def test_a_film_of_which_nothing_is_said_is_an_error(monkeypatch):
+    texts.until_told(iter([None, "other", "new-7"]), "new-7")
+    monkeypatch.setattr(texts, "TIMEOUT_S", -1.0)
+    with pytest.raises(texts.TextsError, match="nothing of new-7"):
+        texts.until_told(iter([None, None]), "new-7")
 
 
 def test_a_user_without_a_list_is_a_failure(stage):
