@@ -61,6 +61,7 @@ class Taste(Struct, frozen=True):
     films: Mapping[str, Collection[str]]
     users: Sequence[str]
     by_popularity: Sequence[str]
+    genres: Mapping[str, Sequence[str]] = {}
 
 
 def run(config: Path | None, user: str | None, *, down: bool) -> int:
@@ -171,7 +172,10 @@ def taste_of(source: Source) -> Taste:
     films: dict[str, set[str]] = {}
     last_ms: dict[str, int] = {}
     counts: Counter[str] = Counter()
+    genres: dict[str, Sequence[str]] = {}
     for record in source.records():
+        if isinstance(record, Item):
+            genres[record.item_id] = record.categories
         if isinstance(record, Item) or not (record.user_id and record.item_id):
             continue
         films.setdefault(record.user_id, set()).add(record.item_id)
@@ -181,11 +185,14 @@ def taste_of(source: Source) -> Taste:
         films=films,
         users=sorted(last_ms, key=lambda user: (-last_ms[user], user)),
         by_popularity=sorted(counts, key=lambda item: (-counts[item], item)),
+        genres=genres,
     )
 
 
-def choose_user(taste: Taste, wanted: str | None) -> str:
-    """The wanted user, or the newest one with a history of middling length.
+def choose_user(
+    taste: Taste, wanted: str | None, serves: Callable[[str], bool] = lambda _: True
+) -> str:
+    """The wanted user, or the newest one with a history of middling length who serves.
 
     Raises:
         DemoError: The data set has no such user.
@@ -193,7 +200,9 @@ def choose_user(taste: Taste, wanted: str | None) -> str:
     if wanted is not None and wanted not in taste.films:
         msg = f"the data set has no user {wanted!r}; users are 1 to {len(taste.films)}"
         raise DemoError(msg)
-    middling = (user for user in taste.users if len(taste.films[user]) in EVENTS_OF_USER)
+    middling = (
+        user for user in taste.users if len(taste.films[user]) in EVENTS_OF_USER and serves(user)
+    )
     return wanted or next(middling, taste.users[0])
 
 
@@ -266,8 +275,15 @@ def _click(store: Store, taste: Taste, wanted: str | None, planned: Plan, consol
 
 
 def _texts(store: Store, taste: Taste, wanted: str | None, planned: Plan, console: Console) -> bool:
-    """Publishes a film like one that the user is about to like; lets the user write of that one."""
-    user = choose_user(taste, wanted)
+    """Publishes a film like one that somebody is about to like; lets the same one write of that.
+
+    It is somebody who has written nothing yet, so that a second time shows as much as the first.
+    """
+    silent = demonstration_texts.said_of(None)
+    user = choose_user(
+        taste, wanted,
+        lambda one: demonstration_texts.said_of(store.profile(TENANT, one)) == silent,
+    )  # fmt: skip
     query = Query(tenant=TENANT, user=user, surface=SURFACE)
     own = store.user_list(TENANT, user, SURFACE)
     known = own.seen if own else ()
@@ -281,7 +297,8 @@ def _texts(store: Store, taste: Taste, wanted: str | None, planned: Plan, consol
         send_like(user, film, planned.kafka, lambda: _as_of_ms(store, user))
         return serve(store, query)
 
-    new = demonstration_texts.new_film(film.title, time.time_ns() // 1_000_000)
+    genres, now_ms = taste.genres.get(film_id, ()), time.time_ns() // 1_000_000
+    new = demonstration_texts.new_film(film.title, genres, now_ms)
     listed = demonstration_texts.show_new_film(new, planned, act, console)
     title = film.title
     return demonstration_texts.show_review(store, user, film_id, title, planned, console) and listed

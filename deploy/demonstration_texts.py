@@ -6,7 +6,7 @@ who likes what it is like; and a review has to change what is known of its write
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,15 +59,15 @@ class NewFilm(Struct, frozen=True):
     like: str
 
 
-def new_film(title: str, now_ms: int) -> NewFilm:
-    """A film like this one, as its description alone says.
+def new_film(title: str, genres: Sequence[str], now_ms: int) -> NewFilm:
+    """A film like this one, as its texts alone say: it has no category and nobody has seen it.
 
-    >>> new_film("Heat (1995)", 7).description
-    'Heat goes on: twenty years after Heat, the story of Heat is told to its end.'
+    >>> new_film("Heat (1995)", ["Action", "Crime"], 7).description
+    'Heat goes on: action, crime.'
     """
     name = title.rpartition(" (")[0] or title
-    told = f"{name} goes on: twenty years after {name}, the story of {name} is told to its end."
-    return NewFilm(f"new-{now_ms}", "The Long Return (2026)", told, title)
+    told = f"{name} goes on: {', '.join(genres).lower()}." if genres else f"{name} goes on."
+    return NewFilm(f"new-{now_ms}", f"{name} Again (2026)", told, title)
 
 
 def start(stack: Stack, config: Path | None, console: Console) -> None:

@@ -264,7 +264,7 @@ def test_texts_that_change_nothing_are_a_failure(stage, what):
 
 
 def test_a_new_film_counts_as_shown_only_where_its_content_is_the_reason():
-    film = texts.new_film("Heat (1995)", 7)
+    film = texts.new_film("Heat (1995)", ["Crime"], 7)
     assert (film.item_id, film.like) == ("new-7", "Heat (1995)")
     for source, good in (("content", True), ("trending", False)):
         shown = view.dressed([replace(item("new-7", 1.0), source=source)], {})
