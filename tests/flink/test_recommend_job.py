@@ -191,7 +191,8 @@ def test_a_bad_record_is_a_dead_letter_with_its_bytes_and_place(replayed):
 
 
 def test_a_late_event_of_a_replay_is_a_dead_letter(tmp_path):
-    events = [event("u", f"i{n}", START_MS + n * 20_000) for n in range(40)]
+    # Watermarks wait for the parser's bundle of up to 1,000 records.
+    events = [event("u", f"i{n % 40}", START_MS + n * 20) for n in range(1100)]
     late = event("late", "i1", START_MS + 1)
     write(tmp_path, [*events, late], [listing("i1", START_MS)])
     rows = run(tmp_path, "clock=replay", "parallelism=1", "disorder_ms=0")
