@@ -467,8 +467,8 @@ class Outcome(_Message, tag=30, frozen=True, gc=False):
     gradient: bytes = b""
 
 
-class Recall(_Message, tag=34, frozen=True, gc=False):
-    """Ask for the neighbours of an earlier item of a user who is back after long.
+class _Earlier(_Message, frozen=True, gc=False):
+    """An earlier item of a user who is back after long.
 
     Attributes:
         seq: Of the signal that brought the user back.
@@ -484,15 +484,13 @@ class Recall(_Message, tag=34, frozen=True, gc=False):
     place: int
 
 
-class Recalled(_Message, tag=35, frozen=True, gc=False):
+class Recall(_Earlier, tag=34, frozen=True, gc=False):
+    """Ask for the neighbours of an earlier item."""
+
+
+class Recalled(_Earlier, tag=35, frozen=True, gc=False):
     """The answer to `Recall`; `ids` and `rows` as in `Pulled`."""
 
-    tenant: str
-    user: str
-    seq: int
-    item: str
-    strength: int
-    place: int
     ids: list[str]
     rows: bytes
 

@@ -162,12 +162,17 @@ def serve(own: StoredRow, shared: SharedRow, known: bytes, unavailable: Keys) ->
 
 
 @kernel
+def _bit(key: Any, probe: int, size: int) -> Any:
+    """Place of one bit of a key in a filter of so many bytes, as `operators.seen` has it."""
+    first, step = key & np.uint64(0xFFFFFFFF), (key >> np.uint64(32)) | np.uint64(1)
+    return (first + np.uint64(probe) * step) % np.uint64(8 * size)
+
+
+@kernel
 def _knows(known: Any, key: Any) -> bool:
     """Whether the filter of `operators.seen` holds a key."""
-    bits = np.uint64(8 * len(known))
-    first, step = key & np.uint64(0xFFFFFFFF), (key >> np.uint64(32)) | np.uint64(1)
     for probe in range(PROBES):
-        place = (first + np.uint64(probe) * step) % bits
+        place = _bit(key, probe, len(known))
         if not (known[place >> np.uint64(3)] >> np.uint8(place & np.uint64(7))) & 1:
             return False
     return len(known) > 0
@@ -176,10 +181,8 @@ def _knows(known: Any, key: Any) -> bool:
 @kernel
 def note_known(known: Any, key: Any) -> None:
     """Put a key into the filter, as `operators.seen.add` does."""
-    bits = np.uint64(8 * len(known))
-    first, step = key & np.uint64(0xFFFFFFFF), (key >> np.uint64(32)) | np.uint64(1)
     for probe in range(PROBES):
-        place = (first + np.uint64(probe) * step) % bits
+        place = _bit(key, probe, len(known))
         known[place >> np.uint64(3)] |= np.uint8(1 << (place & np.uint64(7)))
 
 
