@@ -47,6 +47,19 @@ def connect(kafka: Kafka) -> Client:
     return client
 
 
+def undelivered(client: Client, topic: str, user: str, value: bytes) -> str:
+    """Send one record of a user and wait for Kafka; why it did not arrive, empty if it did."""
+    failures: list[str] = []
+
+    def delivered(error: object, _: object) -> None:
+        if error is not None:
+            failures.append(str(error))
+
+    client.produce(topic, value=value, key=user.encode(), on_delivery=delivered)
+    left = client.flush(2 * SEND_TIMEOUT_S)
+    return failures[0] if failures else "no answer" if left else ""
+
+
 def ask(client: Client, topic: str, tenant: str, user: str, now_ms: int) -> Erase:
     """Send the event: all of the user up to now is to be forgotten.
 
@@ -56,17 +69,7 @@ def ask(client: Client, topic: str, tenant: str, user: str, now_ms: int) -> Eras
     event = Erase(
         event_id=f"erase-{uuid.uuid4().hex}", event_time=now_ms, user_id=user, tenant=tenant
     )
-    failures: list[str] = []
-
-    def delivered(error: object, _: object) -> None:
-        if error is not None:
-            failures.append(str(error))
-
-    client.produce(
-        topic, value=msgspec.json.encode(event), key=user.encode(), on_delivery=delivered
-    )
-    if client.flush(2 * SEND_TIMEOUT_S) or failures:
-        why = failures[0] if failures else "no answer"
+    if why := undelivered(client, topic, user, msgspec.json.encode(event)):
         msg = f"the erase event of {user} did not reach Kafka ({why}): does it run?"
         raise ErasureError(msg)
     return event

@@ -67,16 +67,7 @@ def send(client: erasure.Client, topic: str, event: UserUpdate) -> None:
     Raises:
         HidingError: It did not arrive.
     """
-    failures: list[str] = []
-
-    def delivered(error: object, _: object) -> None:
-        if error is not None:
-            failures.append(str(error))
-
-    value, key = msgspec.json.encode(event), event.user_id.encode()
-    client.produce(topic, value=value, key=key, on_delivery=delivered)
-    if client.flush(2 * erasure.SEND_TIMEOUT_S) or failures:
-        why = failures[0] if failures else "no answer"
+    if why := erasure.undelivered(client, topic, event.user_id, msgspec.json.encode(event)):
         msg = f"the settings of {event.user_id} did not reach Kafka ({why}): does it run?"
         raise HidingError(msg)
 
