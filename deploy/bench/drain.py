@@ -100,12 +100,14 @@ def _watch(bench: Bench) -> Points:
         time.sleep(_POLL_S)
 
 
-def rate_after(points: Points, records: float) -> float:
+def rate_after(points: Points, records: float) -> float | None:
     """Records a second from the first point behind so many of them to the last point.
+
+    None where one look found them all: a short backlog can be one batch.
 
     >>> rate_after([(10.0, 0.0), (11.0, 50.0), (13.0, 250.0)], 50.0)
     100.0
     """
     first = next((point for point in points if point[1] >= records), points[0])
     last = points[-1]
-    return (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else 0.0
+    return (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else None

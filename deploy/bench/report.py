@@ -109,13 +109,14 @@ class Drain(Struct, kw_only=True):
     Attributes:
         backlog: Events in the topic when the job started, warm-up included.
         started_s: From submission to the first row.
-        per_s: Events a second, after the warm-up's, by rows that were readable.
+        per_s: Events a second, after the warm-up's, by rows that were readable; None where one
+            look found them all.
         progress: Seconds since the first row, and events whose rows were readable then.
     """
 
     backlog: int
     started_s: float
-    per_s: float
+    per_s: float | None
     progress: list[tuple[float, float]]
     cost: Cost
     load_1m: float

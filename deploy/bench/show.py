@@ -117,8 +117,13 @@ def _search(found: Search, console: Console) -> None:
 
 
 def _drain(found: Drain, console: Console) -> None:
+    rate = (
+        "all at one look, ask for more with --drain"
+        if found.per_s is None
+        else f"{found.per_s:,.0f} events/s after the warm-up's"
+    )
     console.print(
-        f"backlog of {found.backlog:,} events: {found.per_s:,.0f} events/s after the warm-up's "
+        f"backlog of {found.backlog:,} events: {rate} "
         f"(first row {found.started_s:.1f} s after submission)",
     )
     _cost(found.cost, console)

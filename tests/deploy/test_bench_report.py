@@ -180,7 +180,7 @@ def test_the_rate_of_a_backlog_is_that_behind_the_warm_up() -> None:
     points = [(0.0, 0.0), (10.0, 1000.0), (11.0, 2000.0), (13.0, 5000.0)]
     assert rate_after(points, 900) == pytest.approx(4000 / 3)
     assert rate_after(points, 0) == pytest.approx(5000 / 13)
-    assert rate_after(points[-1:], 0) == 0.0
+    assert rate_after(points[-1:], 0) is None
 
 
 def test_the_machine_and_the_code_are_described(tmp_path: Path) -> None:
