@@ -40,9 +40,12 @@ class PopularSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes:
         list_max: Items of a shared list; twice as many are kept, so that one that leaves has a
             successor.
+        rows: Whether each change is written to the table `trending`; a run that nobody reads it of
+            leaves that out.
     """
 
     list_max: int = 20
+    rows: bool = True
 
 
 @dataclass
@@ -109,10 +112,10 @@ class Popular:
         had = members.pop(item, None)
         if score is not None:
             members[item] = score
-        ordered = sorted(members.items(), key=lambda member: (-member[1], member[0]))
-        kept = dict(ordered[: 2 * self._settings.list_max])
+        ordered = sorted([(-worth, name) for name, worth in members.items()])
+        kept = {name: -worth for worth, name in ordered[: 2 * self._settings.list_max]}
         state.members.put(pair_key(tenant, name), kept)
-        for left, _ in ordered[len(kept) :]:
+        for _, left in ordered[len(kept) :]:
             if left != item:
                 self._forget_unlisted(state, tenant, left)
         return had is not None or item in kept
@@ -131,7 +134,7 @@ class Popular:
         return _known(state, tenant, best)
 
     def _publish(self, state: PopularState, tenant: str, name: str, time_ms: int) -> list[Out]:
-        return _said(state, tenant, name, self._leaders(state, tenant, name), time_ms)
+        return self._said(state, tenant, name, self._leaders(state, tenant, name), time_ms)
 
     def _publish_all(self, state: PopularState, tenant: str, time_ms: int) -> list[Out]:
         merged: dict[str, float] = {}
@@ -139,24 +142,25 @@ class Popular:
             for place, leader in enumerate(self._leaders(state, tenant, name)):
                 merged[leader.item] = merged.get(leader.item, 0.0) + 1 / (RANK_OFFSET + place)
         best = sorted(merged, key=lambda item: (-merged[item], item))
-        return _said(state, tenant, ALL, _known(state, tenant, best), time_ms)
+        return self._said(state, tenant, ALL, _known(state, tenant, best), time_ms)
 
-
-def _said(
-    state: PopularState, tenant: str, name: str, leaders: Sequence[Leader], time_ms: int
-) -> list[Out]:
-    """The list for all buckets of the ranking, and word to one of them to write its row."""
-    key = pair_key(tenant, name)
-    written_us = tick(state.clock_us.get(key) or 0, time_ms)
-    state.clock_us.put(key, written_us)
-    ids = [leader.item for leader in leaders]
-    shared = PopularList(
-        time_ms, "", tenant, name, ids, b"".join(leader.figures for leader in leaders)
-    )
-    due = RowDue(written_us, time_ms, "", tenant, name)
-    return [Out("ranking", BROADCAST, shared), Out("ranking", scoped(tenant, name), due)]
+    def _said(
+        self, state: PopularState, tenant: str, name: str, leaders: Sequence[Leader], time_ms: int
+    ) -> list[Out]:
+        """The list for all buckets of the ranking, and word to one of them to write its row."""
+        ids = [leader.item for leader in leaders]
+        rows = b"".join([leader.figures for leader in leaders])
+        told = [Out("ranking", BROADCAST, PopularList(time_ms, "", tenant, name, ids, rows))]
+        if not self._settings.rows:
+            return told
+        key = pair_key(tenant, name)
+        written_us = tick(state.clock_us.get(key) or 0, time_ms)
+        state.clock_us.put(key, written_us)
+        due = RowDue(written_us, time_ms, "", tenant, name)
+        return [*told, Out("ranking", scoped(tenant, name), due)]
 
 
 def _known(state: PopularState, tenant: str, items: Iterable[str]) -> list[Leader]:
-    leaders = (state.item.get(scoped(tenant, item)) for item in items)
+    get = state.item.get
+    leaders = [get(scoped(tenant, item)) for item in items]
     return [leader for leader in leaders if leader is not None]

@@ -376,7 +376,7 @@ class Ranking:
             if digest != user.digest:
                 user.digest, user.generation = digest, user.generation + 1
                 user.listed = _stored_row(user, next(iter(lists.values())), model)
-                for surface, one in lists.items():
+                for surface, one in lists.items() if self._settings.rows else ():
                     whose, strategy = (tenant, name, surface), self._strategies[surface]
                     run.outs.append(Out("rows", key, list_row(whose, user, one, strategy)))
             state.changed.put(key, (tenant, name))

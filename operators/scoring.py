@@ -41,9 +41,11 @@ class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
         surfaces: How the list of each surface is composed; by the first one outcomes are judged.
             Empty for one list, hybrid, for the surface of the sink's settings.
         mood: Of what a user feels.
+        rows: Whether lists are written; a run that is read by its outcomes alone leaves that out.
     """
 
     list_max: int = 30
+    rows: bool = True
     surfaces: Mapping[str, Strategy] = {}
     mood: MoodSettings = field(default_factory=MoodSettings)
 

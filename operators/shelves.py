@@ -37,7 +37,7 @@ class Shelf:
     rows: Words
     keys: Keys
     ids: Ids
-    lists: Sequence[str]
+    lists: Ids
     sources: NDArray[np.int64]
     contextual: NDArray[np.bool_]
 
@@ -77,13 +77,13 @@ def make_shelf(lists: Sequence[PopularList]) -> Shelf:
     first = np.sort(np.unique(keys, return_index=True)[1])
     rows = np.zeros((len(first), COLUMNS), np.float32)
     rows[:, LIKES_AT:CONTENT] = figures[first, 3:]
-    named = [one.name for one in lists for _ in one.ids]
-    names = [named[place] for place in first.tolist()]
+    names = [one.name for one in lists]
+    of = np.repeat(np.arange(len(lists)), np.array([len(one.ids) for one in lists], int))[first]
+    sources = np.array([FRESH if name == NEW else TRENDING for name in names], np.int64)
+    contextual = np.array([name.startswith("segment:") for name in names], bool)
     return Shelf(
-        rows, keys[first], ids[first], names,
-        np.array([FRESH if name == NEW else TRENDING for name in names], np.int64),
-        np.array([name.startswith("segment:") for name in names], bool),
-    )  # fmt: skip
+        rows, keys[first], ids[first], np.array(names, object)[of], sources[of], contextual[of]
+    )
 
 
 def make_reference(lists: Sequence[PopularList]) -> Reference:

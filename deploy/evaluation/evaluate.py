@@ -28,6 +28,8 @@ from operators.ratings import RatingSettings
 
 SETTLE_NEVER_MS = 10**14
 """Rows of similar items and profiles change no list, so a run that nobody reads leaves them out."""
+UNREAD = ["popular.rows=false", "ranking.rows=false"]
+"""Of a run that is read by its outcomes: rows of lists, which change no list either."""
 BUFFER_TIMEOUT_MS = 100
 """Nobody waits for the single event: exchanges may hand over full buffers."""
 FUTURE_MAX_MS = 10**14
@@ -194,7 +196,8 @@ def arguments(options: Options, *channels: str) -> list[str]:
     """Of the job's own process, which reads the settings file by itself; keeps these channels."""
     config = ["--config", str(options.config.absolute())] if options.config else []
     capture = [word for name in channels for word in ("--capture", name)]
-    return [*config, *capture, *overrides_of(options)]
+    unread = [] if "rows" in channels else UNREAD
+    return [*config, *capture, *unread, *overrides_of(options)]
 
 
 @contextmanager

@@ -244,3 +244,10 @@ def test_tenants_have_lists_of_their_own():
     assert found["default", "all_time"] == found["default", "all"] == ["a"]
     assert found["shop", "all_time"] == ["b", "a"]
     assert set(found["shop", "all"]) == {"a", "b"}
+
+
+def test_without_rows_the_ranking_is_told_the_same_lists() -> None:
+    told = [leader("a", 3), leader("b", 5, categories=["jazz"])]
+    whole, unread = popular().send(*told), popular(rows=False).send(*told)
+    assert [out for out in whole if out.key == BROADCAST] == unread
+    assert len(unread) < len(whole)

@@ -266,3 +266,17 @@ def test_users_of_two_tenants_share_nothing():
     assert {out.key for out in outs if out.to in ("rows", "outcomes")} == {"shop\x1fu"}
     assert [row.ids for row in sent(outs, "rows")] == [[]]
     assert [outcome.shown for outcome in sent(outs, "outcomes")] == [[]]
+
+
+def test_without_rows_the_same_lists_are_judged() -> None:
+    read, unread = (Ranked(Ranking(RankingSettings(rows=rows), Weights(), LearningSettings()))
+                    for rows in (True, False))  # fmt: skip
+    for one in (read, unread):
+        one.touch("u", "a", ("b", 1.0, 1.0, figures("b")), ("c", 0.5, 0.5, figures("c")))
+    like = read.answer("u", "c")
+    outs = [one.send(like) for one in (read, unread)]
+    judged = [sent(one, "outcomes") for one in outs]
+    assert judged[0] == judged[1]
+    assert judged[0][0].rank == 2
+    assert sent(outs[0], "rows")
+    assert not sent(outs[1], "rows")
