@@ -90,7 +90,7 @@ class RankingState:
     users who do little, and none of them is younger.
 
     By tenant, `standing` holds the row `all` as a reader finds it, and as shadows would have it,
-    `weights` those in force; `shadow` holds what shadows would have stored of a user, by name;
+    `earlier` what stood there before, `weights` those in force; `shadow` holds what shadows would have stored of a user, by name;
     `changed` (tenant, user) of the users whose stored profile has to be renewed, `turn` the one of
     them that was renewed last.
     """
@@ -99,6 +99,7 @@ class RankingState:
     seen: Table[bytes]
     shared: Table[PopularList]
     standing: Table[SharedRow]
+    earlier: Table[SharedRow]
     weights: Table[NewWeights]
     shadow: Table[dict[str, Row]]
     unavailable: Table[bytes]
@@ -115,7 +116,8 @@ class _Run:
     """One call of `apply`.
 
     Attributes:
-        standing: The rows `all` that this call renews, as they stood before, by their keys.
+        standing: The rows `all` that this call renews, as they stood before, by their keys, each
+            with the one before it.
         users: That it has read, by key.
         served: What was being shown to them before it; `shadowed` what shadows would have shown.
         changed: The last message of each user that needs a new list.
@@ -123,7 +125,7 @@ class _Run:
     """
 
     state: RankingState
-    standing: dict[str, SharedRow] = field(default_factory=dict)
+    standing: dict[str, tuple[SharedRow, SharedRow]] = field(default_factory=dict)
     users: dict[str, RankedUser] = field(default_factory=dict)
     served: dict[str, Served] = field(default_factory=dict)
     shadowed: dict[str, dict[str, Merged]] = field(default_factory=dict)
@@ -149,9 +151,22 @@ class _Run:
         for noted in (self.changed, self.served, self.shadowed):
             noted.pop(key, None)
 
-    def before(self, key: str) -> SharedRow:
-        """A row `all` as it stood before this call."""
-        return self.standing.get(key) or self.state.standing.get(key) or SharedRow()
+    def stood(self, key: str) -> tuple[SharedRow, SharedRow]:
+        """A row `all` as it stood before this call, and the one before it."""
+        state = self.state
+        return self.standing.get(key) or (
+            state.standing.get(key) or SharedRow(),
+            state.earlier.get(key) or SharedRow(),
+        )
+
+    def before(self, key: str, time_ms: int) -> SharedRow:
+        """A row `all` as a reader found it before an event.
+
+        Live, the way over the popular lists may be the shorter one: then the row that stands here
+        when an event is judged holds the event already.
+        """
+        newest, earlier = self.stood(key)
+        return newest if newest.as_of_ms < time_ms else earlier
 
 
 class Ranking:
@@ -164,6 +179,7 @@ class Ranking:
         "seen": BytesCodec(),
         "shared": StructCodec(PopularList),
         "standing": RowCodec(),
+        "earlier": RowCodec(),
         "weights": StructCodec(NewWeights),
         "shadow": StructCodec(dict[str, Row]),
         "unavailable": BytesCodec(),
@@ -215,9 +231,10 @@ class Ranking:
                 state.shared.put(pair_key(message.tenant, message.name), message)
                 if message.name == ALL and message.tenant not in run.standing:
                     renewed.append(message.tenant)
-                    run.standing |= {key: run.before(key) for key in self._keys(message.tenant)}
+                    run.standing |= {key: run.stood(key) for key in self._keys(message.tenant)}
         for tenant in renewed:
             for key, shadow in self._keys(tenant).items():
+                state.earlier.put(key, run.standing[key][0])
                 state.standing.put(key, self._shared_row(state, tenant, ALL, shadow))
         for message in shared:
             if isinstance(message, RowDue):
@@ -299,7 +316,7 @@ class Ranking:
         """Say what the user does with what was being shown before this run."""
         served = run.served.get(key)
         if served is None:
-            served = run.served[key] = self._served(run, user, _whose(message)[0])
+            served = run.served[key] = self._served(run, user, message)
         known = isinstance(message, Noted) and bool(
             contained(np.array([message.item_key], np.uint64), seen_keys(run.state.seen, key, user))
         )
@@ -320,9 +337,10 @@ class Ranking:
         values, _ = self._voices.of(state.weights, tenant_of(message))
         return gradient_of(user.features, values, place).astype("<f8").tobytes()
 
-    def _served(self, run: _Run, user: RankedUser, tenant: str) -> Served:
-        unavailable = _unavailable(run.state, tenant)
-        return serve(user.listed, run.before(tenant), _filter(user), unavailable)
+    def _served(self, run: _Run, user: RankedUser, message: Pulled | Noted) -> Served:
+        tenant = tenant_of(message)
+        shared, unavailable = run.before(tenant, message.time_ms), _unavailable(run.state, tenant)
+        return serve(user.listed, shared, _filter(user), unavailable)
 
     def _shadow_ranks(
         self, run: _Run, key: str, user: RankedUser, message: Pulled | Noted
@@ -334,8 +352,8 @@ class Ranking:
             rows = rows if user.listed.model else dict.fromkeys(self._shadows, NO_ROW)
             unavailable = _unavailable(run.state, tenant)
             lists = run.shadowed[key] = {
-                name: merged(rows[name], run.before(standing_key(tenant, name)), _filter(user),
-                             unavailable)
+                name: merged(rows[name], run.before(standing_key(tenant, name), message.time_ms),
+                             _filter(user), unavailable)
                 for name in self._shadows if name in rows
             }  # fmt: skip
         item = key_of_item(message)

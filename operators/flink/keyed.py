@@ -16,7 +16,7 @@ from pyflink.common import Row, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
 from operators.flink.meaning import open_kept
-from operators.flink.metrics import StageMetrics
+from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
 from operators.flink.state import (
     FlinkTable,
     Journal,
@@ -116,6 +116,8 @@ class KeyedShell(KeyedProcessFunction):
         self._settle_ms = settle_ms
         self._event_time = event_time
         self._worked: set[int] = set()
+        self._timed: set[int] = set()
+        self._telling = False
         self._whole = frozenset(whole)
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -140,7 +142,10 @@ class KeyedShell(KeyedProcessFunction):
         self._due = open_due(runtime_context, f"settle-{due}")
         self._kept = open_kept(runtime_context, stage.name, self._meaning)
         self._settles = stage.settle is not settle_nothing
-        self._metrics = StageMetrics(runtime_context, stage.name)
+        self._metrics = StageMetrics(runtime_context, stage.name, self._tables.values())
+
+    def close(self) -> None:
+        self._metrics.tell()
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         bucket = value[0]
@@ -150,18 +155,29 @@ class KeyedShell(KeyedProcessFunction):
         if self._settles:
             self._worked.add(bucket)
             self._set_timer(bucket, ctx)
+        if self._metrics.waiting and not self._event_time:
+            self._tell_later(ctx)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
         bucket = ctx.get_current_key()
         if self._event_time:
             yield from self._settle_first(bucket, timestamp)
+            return
+        if timestamp % self._settle_ms:
+            self._telling = False
+            self._metrics.tell()
         else:
-            some = bucket in self._worked
-            self._worked.discard(bucket)
-            rows = self._step(bucket, Journal.SETTLED_SOME if some else Journal.SETTLED)
-            if rows:  # more may wait than was settled
-                self._set_timer(bucket, ctx)
-            yield from rows
+            yield from self._settle(bucket, ctx)
+
+    def _settle(self, bucket: int, ctx: KeyedProcessFunction.OnTimerContext) -> list[Row]:
+        """Live, what a bucket holds back, or some of it where it has other work."""
+        some = bucket in self._worked
+        self._worked.discard(bucket)
+        self._timed.discard(bucket)
+        rows = self._step(bucket, Journal.SETTLED_SOME if some else Journal.SETTLED)
+        if rows:  # more may wait than was settled
+            self._set_timer(bucket, ctx)
+        return rows
 
     def _settle_first(self, bucket: int, time_ms: int) -> list[Row]:
         """Settle a bucket whose time has come.
@@ -192,7 +208,6 @@ class KeyedShell(KeyedProcessFunction):
             self._journal.empty(bucket)
         rows = self._rows(bucket, outs)
         self._metrics.batch(messages, time.perf_counter_ns() - started_ns)
-        self._metrics.caches(self._tables.values())
         return rows
 
     def _apply(self, payload: str) -> tuple[int, list[Out]]:
@@ -204,16 +219,25 @@ class KeyedShell(KeyedProcessFunction):
         return len(batch), self._stage.apply(self._state, batch)
 
     def _set_timer(self, bucket: int, ctx: KeyedProcessFunction.Context) -> None:
-        """Settle at the next multiple of `settle_ms`; Flink keeps one timer a moment and key."""
-        timers = ctx.timer_service()
-        now_ms = ctx.timestamp() if self._event_time else timers.current_processing_time()
-        then_ms = (now_ms // self._settle_ms + 1) * self._settle_ms
+        """Settle at the next multiple of `settle_ms`, unless that is arranged."""
         if self._event_time:
             if self._due.get(bucket) is None:
+                then_ms = (ctx.timestamp() // self._settle_ms + 1) * self._settle_ms
                 self._due.put(bucket, then_ms)
-                timers.register_event_time_timer(then_ms)
-        else:
+                ctx.timer_service().register_event_time_timer(then_ms)
+        elif bucket not in self._timed:
+            self._timed.add(bucket)
+            timers = ctx.timer_service()
+            then_ms = (timers.current_processing_time() // self._settle_ms + 1) * self._settle_ms
             timers.register_processing_time_timer(then_ms)
+
+    def _tell_later(self, ctx: KeyedProcessFunction.Context) -> None:
+        """Counts of the last batch of a burst must not wait for the next; at no time to settle."""
+        if not self._telling:
+            self._telling = True
+            timers = ctx.timer_service()
+            then_ms = timers.current_processing_time() + TOLD_EVERY_MS
+            timers.register_processing_time_timer(then_ms + (then_ms % self._settle_ms == 0))
 
     def _rows(self, bucket: int, outs: Sequence[Out]) -> list[Row]:
         """One row a channel and target bucket."""

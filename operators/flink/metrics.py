@@ -7,13 +7,21 @@ built here from one counter a bucket.
 import math
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 from zlib import crc32
 
 import numpy as np
 
+TOLD_EVERY_MS = 100
+"""Counts of a stage go to Flink no oftener: from an embedded Python, each call into the JVM takes
+some ten microseconds, and a batch counts nine things."""
+
 LATENCY_BOUNDS_MS = (50, 100, 200, 300, 500, 750, 1000, 2000, 5000, 10_000, 60_000)
+
+
+CACHES = ("reads", "misses", "evictions")
 
 
 class Cached(Protocol):
@@ -25,42 +33,66 @@ class Cached(Protocol):
 
 
 class StageMetrics:
-    """Counters of one stage: its batches, its caches, and what the stage counts itself."""
+    """Counters of one stage: its batches, its caches, and what the stage counts itself.
 
-    def __init__(self, context: Any, stage: str) -> None:
+    Args:
+        context: Of the worker.
+        stage: Its name.
+        tables: Whose caches are counted.
+        clock_ns: Of any beginning.
+
+    Attributes:
+        waiting: Whether something was counted that Flink was not told of.
+    """
+
+    def __init__(
+        self,
+        context: Any,
+        stage: str,
+        tables: Collection[Cached] = (),
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self._group = context.get_metrics_group().add_group("stage", stage)
-        self._batches = self._group.counter("batches")
-        self._messages = self._group.counter("messages")
-        self._busy_us = self._group.counter("busy_us")
-        self._caches = [self._group.counter(name) for name in ("reads", "misses", "evictions")]
-        self._cached = [0, 0, 0]
-        self._counts: dict[str, Any] = {}
+        self._tables, self._clock_ns = tables, clock_ns
+        self._counters: dict[str, Any] = {}
+        self._counts: dict[str, int] = defaultdict(int)
+        self._told: dict[str, int] = defaultdict(int)
+        self._busy_ns = self._told_ns = 0
+        self.waiting = False
+        for name in ("batches", "messages", "busy_us", *CACHES):
+            self._counter(name)
 
     def batch(self, messages: int, busy_ns: int) -> None:
-        """One batch was worked through."""
-        self._batches.inc()
-        self._messages.inc(messages)
-        self._busy_us.inc(busy_ns // 1000)
-
-    def caches(self, tables: Collection[Cached]) -> None:
-        """What the tables of the stage have counted since they were made."""
-        now = [
-            sum(table.reads for table in tables),
-            sum(table.misses for table in tables),
-            sum(table.evictions for table in tables),
-        ]
-        for counter, total, before in zip(self._caches, now, self._cached, strict=True):
-            counter.inc(total - before)
-        self._cached = now
+        """One batch was worked through; tells Flink if it was not told of late."""
+        self._counts["batches"] += 1
+        self._counts["messages"] += messages
+        self._busy_ns += busy_ns
+        self.waiting = True
+        if self._clock_ns() - self._told_ns >= 1_000_000 * TOLD_EVERY_MS:
+            self.tell()
 
     def count(self, name: str, increase: int) -> None:
-        """Something the stage counts, by name; see `stage.labelled`."""
-        counter = self._counts.get(name)
+        """Something the stage counts, by name; see `stage.labelled`. Told with the next batch."""
+        self._counts[name] += increase
+
+    def tell(self) -> None:
+        """Tell Flink what was counted."""
+        self._counts["busy_us"] = self._busy_ns // 1000
+        for name in CACHES:
+            self._counts[name] = sum(getattr(table, name) for table in self._tables)
+        for name, total in self._counts.items():
+            if total != self._told[name]:
+                self._counter(name).inc(total - self._told[name])
+                self._told[name] = total
+        self._told_ns, self.waiting = self._clock_ns(), False
+
+    def _counter(self, name: str) -> Any:
+        counter = self._counters.get(name)
         if counter is None:
             label, _, plain = name.rpartition("/")
             group = self._group.add_group(*label.split("=", 1)) if label else self._group
-            counter = self._counts[name] = group.counter(plain)
-        counter.inc(increase)
+            counter = self._counters[name] = group.counter(plain)
+        return counter
 
 
 class LatencyCounters:

@@ -78,10 +78,10 @@ class Workers:
     def settle(self):
         rows = []
         for name, context in self.contexts.items():
-            for at, key in sorted(context.timers):
+            due, context.timers = sorted(context.timers), set()
+            for at, key in due:
                 context.key = key
                 rows += [row[2] for row in self.shells[name].on_timer(at, context)]
-            context.timers.clear()
         return rows
 
 
@@ -146,6 +146,16 @@ def test_what_a_stage_counts_reaches_the_metrics():
     workers.run([one, one])
     assert workers.contexts["admission"].counts["duplicates"] == 1
     assert workers.contexts["admission"].counts["messages"] == 2
+
+
+def test_counts_of_the_last_batch_of_a_burst_are_told_without_another_batch():
+    workers = Workers()
+    for number in range(5):
+        workers.run([event("u", f"i{number}", 1000 + number)])
+    counts = workers.contexts["admission"].counts
+    assert counts["messages"] < 5
+    workers.settle()
+    assert counts["messages"] == 5
 
 
 class Held:

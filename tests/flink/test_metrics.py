@@ -7,6 +7,7 @@ import pytest
 
 from operators.flink.metrics import (
     LATENCY_BOUNDS_MS,
+    TOLD_EVERY_MS,
     Coverage,
     CpuCounter,
     LatencyCounters,
@@ -51,11 +52,24 @@ def test_the_counters_of_a_histogram_add_up():
 def test_a_stage_reports_batches_messages_time_and_its_own_counts():
     context = FakeContext()
     metrics = StageMetrics(context, "history")
-    metrics.batch(7, 2_500_000)
-    metrics.batch(0, 500)
+    metrics.batch(7, 2_500_900)
     metrics.count("duplicates", 2)
     metrics.count("duplicates", 1)
-    assert context.counts == {"batches": 2, "messages": 7, "busy_us": 2500, "duplicates": 3}
+    metrics.batch(0, 500)
+    metrics.tell()
+    assert context.counts == {"batches": 2, "messages": 7, "busy_us": 2501, "duplicates": 3}
+
+
+def test_counts_of_quick_batches_are_told_together_and_none_is_lost():
+    context, now_ms = FakeContext(), [1000]
+    metrics = StageMetrics(context, "history", (), lambda: 1_000_000 * now_ms[0])
+    told = []
+    for now_ms[0] in (1000, 1000 + TOLD_EVERY_MS - 1, 1000 + TOLD_EVERY_MS, 2001, 2002):
+        metrics.batch(1, 0)
+        told.append((context.counts["batches"], metrics.waiting))
+    assert told == [(1, False), (1, True), (3, False), (4, False), (4, True)]
+    metrics.tell()
+    assert (context.counts["batches"], metrics.waiting) == (5, False)
 
 
 def test_a_labelled_count_is_one_counter_for_each_value_of_the_label():
@@ -65,18 +79,19 @@ def test_a_labelled_count_is_one_counter_for_each_value_of_the_label():
     metrics = StageMetrics(context, "ranking")
     for name in ("frozen", "popular", "frozen"):
         metrics.count(labelled("shadow", name, "hits_10"), 2)
+    metrics.tell()
     assert groups["shadow", "frozen"].counts == {"hits_10": 4}
     assert groups["shadow", "popular"].counts == {"hits_10": 2}
 
 
 def test_what_the_tables_count_is_reported_once():
     context = FakeContext()
-    metrics = StageMetrics(context, "history")
     tables = [SimpleNamespace(reads=5, misses=2, evictions=0)] * 2
-    metrics.caches(tables)
-    metrics.caches(tables)
+    metrics = StageMetrics(context, "history", tables)
+    metrics.tell()
+    metrics.tell()
     tables.append(SimpleNamespace(reads=1, misses=1, evictions=3))
-    metrics.caches(tables)
+    metrics.tell()
     assert context.counts == {"reads": 11, "misses": 5, "evictions": 3}
 
 
