@@ -11,6 +11,8 @@ from typing import Any
 
 from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
+from pyflink.datastream.data_stream import KeyedStream
+from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StreamTableEnvironment, Table
 
 from jobs.access import java_client
@@ -41,6 +43,10 @@ DEAD_LETTER_COLUMNS = """
   `seen_at` BIGINT"""
 
 
+BATCH_TYPE = Types.ROW([Types.INT(), Types.STRING()])
+"""Bucket and payload."""
+
+
 def table_environment(env: StreamExecutionEnvironment, settings: Job) -> StreamTableEnvironment:
     """The Table API on an environment, with the job's name and parallelism.
 
@@ -52,6 +58,8 @@ def table_environment(env: StreamExecutionEnvironment, settings: Job) -> StreamT
         env.set_parallelism(settings.parallelism)
     tables = StreamTableEnvironment.create(env)
     tables.get_config().set("table.local-time-zone", "UTC")
+    # A micro-batch is small: to gather it before the exchange and once more behind it costs more.
+    tables.get_config().set("table.optimizer.agg-phase-strategy", "ONE_PHASE")
     tables.get_config().set("pipeline.name", f"headwater-{type(settings).__name__.lower()}")
     return tables
 
@@ -267,11 +275,7 @@ class Flow:
             records=records,
         )
         stream = (
-            self._tables.to_data_stream(batches)
-            .key_by(_bucket, key_type=Types.INT())
-            .process(shell, output_type=OUTPUT_TYPE)
-            .name(name)
-            .uid(name)
+            self._keyed(batches).process(shell, output_type=OUTPUT_TYPE).name(name).uid(name)
         )
         view = f"out_{name}"
         self._tables.create_temporary_view(view, self._with_time(stream))
@@ -288,10 +292,26 @@ class Flow:
         self._tables.create_temporary_view(source, self._tables.sql_query(self.channel(name)))
         time = "" if self._settings.clock == "live" else ", window_time"
         return self._tables.sql_query(
+            f"SELECT `bucket`, ROW(`bucket`, `payload`) AS `batch`{time} FROM ("
             f"SELECT `bucket`, ARRAY_JOIN(ARRAY_AGG(`payload`), ',') AS `payload`{time} "
             f"FROM TABLE(TUMBLE(TABLE {source}, DESCRIPTOR(`ts`), {interval(window_ms)})) "
-            f"GROUP BY `bucket`, window_start, window_end{time}"
+            f"GROUP BY `bucket`, window_start, window_end{time})"
         )
+
+    def _keyed(self, batches: Table) -> KeyedStream:
+        """Batches by bucket: rows (bucket, batch), as `DataStream.key_by` would make them.
+
+        It makes them in an operator of Python, so that each batch would cross from the JVM to
+        Python and back only to be told its own bucket.
+        """
+        fields = [Types.INT(), BATCH_TYPE]
+        if self._settings.clock == "replay":
+            fields.append(Types.INSTANT())
+        stream = self._tables.to_append_stream(batches, Types.ROW(fields))
+        by_first = get_gateway().jvm.KeyByKeySelector()
+        key_type = Types.ROW([Types.INT()]).get_java_type_info()
+        keyed = stream._j_data_stream.keyBy(by_first, key_type)
+        return KeyedStream(keyed, BATCH_TYPE, stream)
 
     def shared(self, view: str, query: str, *, dated: bool = True) -> None:
         """Make a query a view that is computed once, whoever reads it.
@@ -315,7 +335,3 @@ class Flow:
                 schema = schema.column_by_metadata("ts", "TIMESTAMP_LTZ(3)", "rowtime")
             schema = schema.watermark("ts", "SOURCE_WATERMARK()")
         return self._tables.from_data_stream(stream, schema.build())
-
-
-def _bucket(row: Any) -> int:
-    return int(row[0])

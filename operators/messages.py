@@ -4,14 +4,23 @@ Each carries its event's time and id, so that a batch can be put in the one orde
 replay exact. `figures` fields hold one packed `packing.FIGURES` record.
 """
 
-from typing import Any
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
 
 class _Message(Struct, array_like=True, frozen=True, gc=False):
+    turn: ClassVar[int] = 1
     time_ms: int
     event_id: str
+
+
+class _Shared(_Message, frozen=True, gc=False):
+    """What a batch takes effect with, before the messages about one user or item."""
+
+    turn: ClassVar[int] = 0
 
 
 class _Row(Struct, array_like=True, frozen=True, gc=False):
@@ -193,7 +202,7 @@ class Leader(_Message, tag=12, frozen=True, gc=False):
     fresh: float | None = None
 
 
-class PopularList(_Message, tag=13, frozen=True, gc=False):
+class PopularList(_Shared, tag=13, frozen=True, gc=False):
     """A shared list, best first, for every bucket of the ranking."""
 
     tenant: str
@@ -202,7 +211,7 @@ class PopularList(_Message, tag=13, frozen=True, gc=False):
     rows: bytes
 
 
-class Availability(_Message, tag=14, frozen=True, gc=False):
+class Availability(_Shared, tag=14, frozen=True, gc=False):
     """An item may, or may no longer, stand in any list.
 
     Attributes:
@@ -423,6 +432,7 @@ class ForgetRow(_Row, tag=25, frozen=True, gc=False):
 class RowDue(_Row, tag=33, frozen=True, gc=False):
     """A shared list has changed: whoever gets this writes its row, with the weights of now."""
 
+    turn: ClassVar[int] = 0
     time_ms: int
     event_id: str
     tenant: str
@@ -502,7 +512,7 @@ class Gradient(_Message, tag=31, frozen=True, gc=False):
     values: dict[str, float]
 
 
-class NewWeights(_Message, tag=32, frozen=True, gc=False):
+class NewWeights(_Shared, tag=32, frozen=True, gc=False):
     """Weights of a tenant for every bucket of the ranking; `model` names them."""
 
     tenant: str
@@ -514,7 +524,5 @@ SOURCES = ("co_occurrence", "content", "trending", "fresh", "editorial")
 """Where a candidate can come from; the contract's names."""
 
 
-def order(message: Any) -> tuple[int, int, str]:
-    """Sort key of a batch: shared lists and availability first, then by event time and id."""
-    shared = isinstance(message, PopularList | Availability | RowDue | NewWeights)
-    return (0 if shared else 1, message.time_ms, message.event_id)
+order: Callable[[Any], tuple[int, int, str]] = attrgetter("turn", "time_ms", "event_id")
+"""Sort key of a batch: shared lists and availability first, then by event time and id."""

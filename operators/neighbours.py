@@ -295,15 +295,18 @@ class Neighbours:
         number = segment_of(key_of(figures), head.segments) if head.segments > 1 else 0
         place = pair_key(key, str(number))
         segment = state.pair.get(place) or Segment()
-        grow_segment(segment)
-        grow_rows(head, self._settings.rows_max)
+        pairs, rows, rows_max = len(segment.ids), len(head.ids), self._settings.rows_max
+        if pairs == len(segment.keys):
+            grow_segment(segment)
+        if rows == len(head.keys) < rows_max:
+            grow_rows(head, rows_max)
         found, gone, enters = kernels.see_pair(
-            segment.keys, segment.sums, len(segment.ids),
-            head.keys, head.sums, head.ratios, head.figures, len(head.ids),
-            self._settings.rows_max, np.frombuffer(figures, "<u4"), *changes, ratio,
-            float(head.sum), *self._formula,
+            segment.keys, segment.sums, pairs,
+            head.keys, head.sums, head.ratios, head.figures, rows, rows_max,
+            np.frombuffer(figures, "<u4"), *changes, ratio, float(head.sum), *self._formula,
         )  # fmt: skip
-        _name(segment, head, other, found, gone, enters)
+        if found != kernels.KNOWN or enters or gone != kernels.NOWHERE:
+            _name(segment, head, other, found, gone, enters)
         state.pair.put(place, segment)
         if head.pairs > self._settings.pairs_max:
             weakest = weakest_but_last(segment)
