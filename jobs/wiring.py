@@ -274,9 +274,7 @@ class Flow:
             whole=self._whole,
             records=records,
         )
-        stream = (
-            self._keyed(batches).process(shell, output_type=OUTPUT_TYPE).name(name).uid(name)
-        )
+        stream = self._keyed(batches).process(shell, output_type=OUTPUT_TYPE).name(name).uid(name)
         view = f"out_{name}"
         self._tables.create_temporary_view(view, self._with_time(stream))
         self._outputs.append((view, frozenset(sends)))

@@ -90,9 +90,9 @@ class RankingState:
     users who do little, and none of them is younger.
 
     By tenant, `standing` holds the row `all` as a reader finds it, and as shadows would have it,
-    `earlier` what stood there before, `weights` those in force; `shadow` holds what shadows would have stored of a user, by name;
-    `changed` (tenant, user) of the users whose stored profile has to be renewed, `turn` the one of
-    them that was renewed last.
+    `earlier` what stood there before, `weights` those in force; `shadow` holds what shadows would
+    have stored of a user, by name; `changed` (tenant, user) of the users whose stored profile has
+    to be renewed, `turn` the one of them that was renewed last.
     """
 
     user: Table[RankedUser]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from operators.features import FEATURES, Weights
 from operators.messages import SOURCES, ListRow, Outcome, TrendingRow
@@ -80,7 +81,9 @@ def test_an_outcome_is_the_place_in_what_the_reader_would_have_served_before(rec
     weights = Weights(values=VALUES)
     graph, reader = Graph(weights, ranking=RankingSettings(list_max=4)), Reader()
     for start in range(0, len(records), together):
-        window = records[start : start + together]
+        # No millisecond is shared with the batch before: its row would be as old as these events.
+        window = [replace(one, event_time=one.event_time + start)
+                  for one in records[start : start + together]]  # fmt: skip
         users = {one.user_id for one in window if hasattr(one, "action")}
         served = {user: reader.serve(user, set()) for user in users}
         outs = graph.run(window)
@@ -131,6 +134,22 @@ def test_a_user_without_a_list_is_judged_by_what_is_popular():
     assert (outcome.rank, outcome.source, outcome.list_age_ms) == (2, "trending", 600)
     assert outcome.fallback
     assert outcome.shown == ["p", "q"]
+
+
+def test_an_event_is_not_judged_by_the_popular_row_that_it_changed():
+    stage = ranking()
+    stage.send(popular_list("all", ("p", near("p", 0)[3]), at_ms=400))
+    stage.send(popular_list("all", ("q", near("q", 0)[3]), ("p", near("p", 0)[3]), at_ms=1000))
+    told = [stage.answer("u", "q", at_ms=1000), stage.answer("v", "q", at_ms=1001)]
+    outcomes = sent(stage.send(*told), "outcomes")
+    assert [(one.rank, one.shown) for one in outcomes] == [(None, ["p"]), (1, ["q", "p"])]
+
+
+def test_the_first_event_of_all_was_shown_nothing_though_it_comes_behind_its_own_row():
+    stage = ranking()
+    stage.send(popular_list("all", ("q", near("q", 0)[3]), at_ms=1000))
+    outcome = outcome_of_next(stage, "q", at_ms=1000)
+    assert (outcome.rank, outcome.shown, outcome.model) == (None, [], "")
 
 
 def test_before_anything_is_stored_nothing_was_served():
