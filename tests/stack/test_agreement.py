@@ -30,7 +30,7 @@ from tests.stack.test_path import headwater, wait_for
 
 pytestmark = pytest.mark.stack
 
-JOB, ROUNDS = "recommend", 16
+JOB, ROUNDS = "recommend", 10
 TENANTS = [f"agree-{os.getpid()}-{number}" for number in range(8)]
 """Populations that know nothing of each other: their events may share a batch."""
 NAMES = ("events", "items", "dead_letters", "outcomes", "strategy")
