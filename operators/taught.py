@@ -19,7 +19,8 @@ from operators.learning import (
     step,
 )
 from operators.messages import NewWeights, Outcome
-from operators.ranking import OfUser, Ranking, RankingState, Shared, tenant_of
+from operators.ranking import Ranking
+from operators.ranking_run import OfUser, RankingState, Shared, tenant_of
 from operators.scoring import RankingSettings
 from operators.shadows import Shadow
 from operators.stage import Codec, Out, StructCodec, Table
