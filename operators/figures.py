@@ -21,7 +21,6 @@ from operators.messages import (
     Counted,
     Described,
     ItemExpired,
-    ItemRow,
     Leader,
     Listed,
     Meeting,
@@ -39,6 +38,7 @@ from operators.packing import (
     log2_subtract,
     pack_figures,
 )
+from operators.results import ItemRow
 from operators.stage import (
     BROADCAST,
     COUNT,

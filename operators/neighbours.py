@@ -42,7 +42,6 @@ from operators.messages import (
     Pulled,
     Recall,
     Recalled,
-    SimilarRow,
     SumTaken,
     order,
 )
@@ -61,6 +60,7 @@ from operators.pairs import (
     take,
     weakest_but_last,
 )
+from operators.results import SimilarRow
 from operators.stage import Codec, Out, StructCodec, Table, in_turn, pair_key, scoped, tick
 from operators.strengths import STRENGTH_MAX
 

@@ -5,9 +5,10 @@ import numpy as np
 from operators.accumulator import RankedUser
 from operators.candidates import INTEREST
 from operators.interests import LOST, faded, hide, name_of, shares, write
-from operators.messages import ProfileRow, Said, UserChanged
+from operators.messages import Said, UserChanged
 from operators.mood import bend, current, feel, valence
 from operators.packing import category_code
+from operators.results import ProfileRow
 from operators.scoring import RankingSettings
 
 TAGS_SHOWN = 20

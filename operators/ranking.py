@@ -40,7 +40,6 @@ from operators.messages import (
     Availability,
     Expired,
     Forget,
-    ForgetRow,
     NewWeights,
     Noted,
     PopularList,
@@ -66,6 +65,7 @@ from operators.ranking_run import (
     whose,
 )
 from operators.reasons import list_row
+from operators.results import ForgetRow
 from operators.scoring import NOTHING, Candidates, Ranked, RankingSettings, Scored, listed, score
 from operators.served import RowCodec, SharedRow, StoredRow
 from operators.shadows import NO_ROW, Row, Shadow, row_of, standing_key

@@ -7,7 +7,7 @@ import numpy as np
 from operators.accumulator import RankedUser
 from operators.composing import CONTENT, FRESH, TRENDING, Strategy
 from operators.interests import name_of
-from operators.messages import ListRow
+from operators.results import ListRow
 from operators.scoring import Scored
 from operators.trending import reason_of
 

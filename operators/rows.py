@@ -13,16 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from operators.messages import (
-    SOURCES,
-    ForgetRow,
-    ItemRow,
-    ListRow,
-    ProfileRow,
-    SimilarRow,
-    TrendingRow,
-)
+from operators.messages import SOURCES
 from operators.reading import ListedItem
+from operators.results import ForgetRow, ItemRow, ListRow, ProfileRow, SimilarRow, TrendingRow
 
 Row = ItemRow | SimilarRow | TrendingRow | ListRow | ProfileRow | ForgetRow
 Value = bytes | None

@@ -9,8 +9,9 @@ reader would have served.
 import numpy as np
 
 from operators.features import ITEM_FEATURES, Floats, Reference, item_features
-from operators.messages import PopularList, TrendingRow
+from operators.messages import PopularList
 from operators.packing import FIGURES, POPULARITY, keys_in, words
+from operators.results import TrendingRow
 from operators.served import SharedRow
 
 ALL = "all"

@@ -15,7 +15,6 @@ from operators.messages import (
     Featured,
     Forget,
     Learn,
-    ListRow,
     Near,
     Noted,
     PairSeen,
@@ -26,6 +25,7 @@ from operators.messages import (
     UserChanged,
 )
 from operators.packing import EPOCH_MS, NEVER_LOG2, item_key, pack_figures
+from operators.results import ListRow
 from operators.stage import DictTable, Out
 from tests.graph import PlainTable, new_state
 

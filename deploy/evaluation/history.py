@@ -23,8 +23,8 @@ from deploy.serving import view
 from deploy.serving.store import ItemFacts, UserList
 from deploy.serving.view import ShownList
 from jobs.settings import Recommend
-from operators.messages import ForgetRow, ListRow, TrendingRow
 from operators.reading import StoredList
+from operators.results import ForgetRow, ListRow, TrendingRow
 from operators.rows import Row, items_of
 from operators.seen import SeenFilter
 from operators.trending import ALL

@@ -27,7 +27,7 @@ from tenacity import (
 from operators.flink.keyed import unpack
 from operators.flink.metrics import Coverage, CpuCounter, LatencyCounters
 from operators.flink.parsing import wall_clock_ms
-from operators.messages import ListRow
+from operators.results import ListRow
 from operators.rows import STATEMENTS, Row, RowSettings, Write, writes_of
 
 SHOWN = 10

@@ -31,9 +31,10 @@ from operators.events import Interaction, Item
 from operators.features import Weights
 from operators.learning import LearningSettings
 from operators.listing import listed
-from operators.messages import SOURCES, About, Featured, ListRow
+from operators.messages import SOURCES, About, Featured
 from operators.neighbours import NeighboursSettings
 from operators.packing import code_of
+from operators.results import ListRow
 from operators.scoring import RankingSettings
 from tests.bench import vectors
 from tests.driven import plain

@@ -14,7 +14,7 @@ from operators.flink.keyed import SETTLED_MAX, KeyedShell, pack, unpack
 from operators.flink.meaning import Kept
 from operators.meaning import Meaning
 from operators.messages import Listed, Noted, order
-from operators.rows import ListRow, ProfileRow
+from operators.results import ListRow, ProfileRow
 from operators.rows import Row as ResultRow
 from operators.stage import Out, StructCodec, bucket_of, scoped
 from tests.builders import event

@@ -19,7 +19,8 @@ from operators.events import Border
 from operators.features_wire import ItemFeatures, Named, Near, TextSignal, encode, on_wire
 from operators.flink.keyed import unpack
 from operators.learning import LearningSettings
-from operators.messages import SOURCES, ListRow, Outcome, ProfileRow, SimilarRow
+from operators.messages import SOURCES, Outcome
+from operators.results import ListRow, ProfileRow, SimilarRow
 from operators.rows import Row
 from tests.builders import event, listing
 from tests.graph import Graph

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 
 from operators.history import HistorySettings
-from operators.messages import SOURCES, ListRow, ProfileRow
+from operators.messages import SOURCES
+from operators.results import ListRow, ProfileRow
 from tests.builders import event, listing
 from tests.graph import Graph
 from tests.oracle import Oracle

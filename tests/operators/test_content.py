@@ -16,9 +16,10 @@ from operators.features_wire import (
     marker_key,
     on_wire,
 )
-from operators.messages import SOURCES, About, Described, ListRow, Meeting, SimilarRow
+from operators.messages import SOURCES, About, Described, Meeting
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.packing import CODE_DIMENSIONS, PULLED, code_of, item_key
+from operators.results import ListRow, SimilarRow
 from tests.builders import event, listing, user_update
 from tests.driven import Driven, counted, featured, figures, learn, near_to, sent, signal
 from tests.graph import Graph

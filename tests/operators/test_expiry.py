@@ -7,17 +7,10 @@ from operators.admission import Admission, AdmissionSettings
 from operators.expiry import Wheel
 from operators.figures import Figures, FiguresSettings
 from operators.history import LOG_MAX, History, HistorySettings
-from operators.messages import (
-    Expired,
-    ForgetRow,
-    ItemExpired,
-    Learn,
-    Listed,
-    ListRow,
-    SimilarRow,
-)
+from operators.messages import Expired, ItemExpired, Learn, Listed
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.packing import EPOCH_MS
+from operators.results import ForgetRow, ListRow, SimilarRow
 from operators.stage import DictTable, StructCodec
 from operators.strengths import Strengths
 from tests.builders import erase, event, listing

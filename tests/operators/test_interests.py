@@ -25,10 +25,11 @@ from operators.interests import (
     write,
 )
 from operators.learning import LearningSettings
-from operators.messages import SOURCES, About, ListRow, ProfileRow
+from operators.messages import SOURCES, About
 from operators.mood import Mood, MoodSettings, bend, current, feel, valence
 from operators.packing import code_of
 from operators.ranking import Ranking, Weights
+from operators.results import ListRow, ProfileRow
 from operators.scoring import RankingSettings
 from tests.builders import erase, event, listing, user_update
 from tests.driven import (

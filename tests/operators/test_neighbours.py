@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from operators.messages import Pulled, SimilarRow, SumTaken
+from operators.messages import Pulled, SumTaken
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.packing import PULLED, item_key
 from operators.pairs import rebuild
+from operators.results import SimilarRow
 from operators.stage import DictTable, Out
 from tests.driven import (
     TENANT,

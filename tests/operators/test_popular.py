@@ -7,10 +7,11 @@ import pytest
 
 from operators.features import Weights
 from operators.learning import LearningSettings
-from operators.messages import Leader, RowDue, TrendingRow
+from operators.messages import Leader, RowDue
 from operators.packing import EPOCH_MS, FIGURES
 from operators.popular import Popular, PopularSettings
 from operators.ranking import Ranking
+from operators.results import TrendingRow
 from operators.scoring import RankingSettings
 from operators.stage import BROADCAST, Out, scoped
 from tests.driven import Driven, figures, new_id, sent

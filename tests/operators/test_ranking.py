@@ -4,8 +4,9 @@ import pytest
 
 from operators.features import Weights
 from operators.learning import LearningSettings
-from operators.messages import ForgetRow, ListRow, ProfileRow, Pulled
+from operators.messages import Pulled
 from operators.ranking import Ranking
+from operators.results import ForgetRow, ListRow, ProfileRow
 from operators.scoring import RankingSettings
 from operators.seen import SeenFilter
 from operators.stage import DictTable

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from operators.candidates import BEST_AT, EXPOSED, MAIN
 from operators.history import History, HistorySettings
-from operators.messages import ListRow, Recall, Recalled
+from operators.messages import Recall, Recalled
 from operators.recall import REMAINS
+from operators.results import ListRow
 from tests.builders import erase, event
 from tests.driven import Driven, Ranked, counted, counts, forget, near, pulled, sent, signal
 from tests.graph import Graph

@@ -9,15 +9,8 @@ from cassandra import cqltypes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.messages import (
-    SOURCES,
-    ForgetRow,
-    ItemRow,
-    ListRow,
-    ProfileRow,
-    SimilarRow,
-    TrendingRow,
-)
+from operators.messages import SOURCES
+from operators.results import ForgetRow, ItemRow, ListRow, ProfileRow, SimilarRow, TrendingRow
 from operators.rows import STATEMENTS, RowSettings, Write, writes_of
 
 PROTOCOL = 5

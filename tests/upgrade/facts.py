@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from operators.messages import SOURCES, ListRow, ProfileRow
+from operators.messages import SOURCES
+from operators.results import ListRow, ProfileRow
 from tests.upgrade.stream import PICKY, REFUSED, SOLD_OUT
 
 LEARNED = {"co_occurrence", "content"}
