@@ -8,7 +8,9 @@ letters go to FOLDER/dead. It is the very graph of `jobs.recommend.build`; only 
 """
 
 import argparse
+import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from jobs.wiring import (
     time_column,
 )
 
+PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of linux/prctl.h."""
 CHANNELS = ("rows", "outcomes", "strategy")
 """What is captured: rows come from all stages, the others from the ranking."""
 
@@ -92,6 +96,15 @@ def environment() -> StreamExecutionEnvironment:
     return StreamExecutionEnvironment.get_execution_environment(configuration)
 
 
+def end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is gone, however that ended.
+
+    Its JVM ends when it can read no more from this process. Linux alone; elsewhere nothing changes.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
+
+
 def main(folder: Path, config: Path | None, capture: list[str], overrides: list[str]) -> None:
     """Run the job to its end."""
     more = {FEATURES: ("item_features", "features"), SIGNALS: ("text_signals", "signals")}
@@ -139,4 +152,5 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     main(**vars(arguments()))

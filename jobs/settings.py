@@ -125,8 +125,8 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         window_ms: Length of the micro-batches; None means 100 live and 1000 in a replay.
         settle_ms: How often a stage is asked for what it holds back, such as similar items and
             profiles, which are written once in this time at most; fifty a bucket that has work.
-        disorder_ms: In a replay, how far a partition may be out of order; what comes later still
-            is a dead letter.
+        disorder_ms: In a replay, how far a partition may be out of order; what comes later still,
+            when windows up to its time are closed, is a dead letter.
         buckets: Fixed number of key groups of the state, an upper bound of the parallelism.
         cache_entries: Small decoded values kept a table and bucket (and as many older ones); of
             the large ones, users with candidates and items with neighbours, a fiftieth.

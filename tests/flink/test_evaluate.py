@@ -2,6 +2,10 @@
 
 import json
 import random
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,7 +15,8 @@ from deploy.cli import app
 from deploy.evaluation.judged import gather
 from deploy.evaluation.metrics import hits
 from deploy.evaluation.report import Report
-from operators.events import Border, parse_event, parse_item
+from deploy.stack.processes import command_of, processes
+from operators.events import Border, Interaction, parse_event, parse_item
 from operators.learning import LearningSettings
 from operators.shadows import Shadow
 from tests.graph import Graph
@@ -78,3 +83,38 @@ def test_a_file_of_clicks_becomes_a_report(tmp_path):
         assert line.hr.value != found.headline.hr.value
     assert {one.feature for one in found.weights} >= {"c0", "pop"}, "learned on the way"
     assert json.loads((report / "report.json").read_text())["seconds_cpu"] > 0
+
+
+def commands_of(session: int) -> list[str]:
+    """Command lines of the processes of a session."""
+    return [command_of(one.pid) for one in processes() if one.session == session]
+
+
+def wait_for(condition, what, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+    return found
+
+
+def test_a_job_ends_with_an_evaluation_that_is_killed_outright(tmp_path):
+    """It has work for minutes, and is gone in seconds."""
+    event = Interaction(event_id="e", event_time=START_S * 1000, user_id="u", item_id="i",
+                        action="view")  # fmt: skip
+    line = msgspec.json.encode(event) + b"\n"
+    (tmp_path / "events").write_bytes(line * 2_000_000)
+    (tmp_path / "items").write_text("")
+    program = (
+        "from pathlib import Path\nfrom deploy.evaluation.runner import run\n"
+        f"run(Path({str(tmp_path)!r}), ['clock=replay'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as running:
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+        try:
+            # A session of its own, named like its first process.
+            (job,) = wait_for(lambda: children.read_text().split(), "a job")
+            wait_for(lambda: any("java" in one for one in commands_of(int(job))), "its JVM")
+        finally:
+            running.kill()
+    wait_for(lambda: not commands_of(int(job)), "the end of the job", 45)
