@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,18 @@ CRDS = os.environ.get("HEADWATER_OPERATOR_CRDS", "")
 TOKEN = "admin-of-this-test"
 pytestmark = pytest.mark.skipif(not BIN, reason="HEADWATER_KUBERNETES_BIN names no API server")
 
-Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+class Kubectl:
+    """Calls kubectl on an API server, whose address is `page`."""
+
+    def __init__(self, page: str) -> None:
+        self.page = page
+
+    def __call__(self, *words: str, given: Any = None) -> subprocess.CompletedProcess[str]:
+        text = None if given is None else yaml.safe_dump_all(given)
+        login = [f"--server={self.page}", f"--token={TOKEN}", "--insecure-skip-tls-verify"]
+        command = [Path(BIN) / "kubectl", *login, *words]
+        return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 
 
 def definition(kind: str, group: str, version: str) -> dict[str, Any]:
@@ -93,12 +104,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
                 command = [Path(BIN) / name, *options]
                 running.append(subprocess.Popen(command, stdout=log, stderr=log))
 
-        def call(*words: str, given: Any = None) -> subprocess.CompletedProcess[str]:
-            text = None if given is None else yaml.safe_dump_all(given)
-            login = [f"--server={page}", f"--token={TOKEN}", "--insecure-skip-tls-verify"]
-            command = [Path(BIN) / "kubectl", *login, *words]
-            return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-
+        call = Kubectl(page)
         deadline = time.monotonic() + 120
         while call("get", "--raw", "/readyz").stdout != "ok":
             assert time.monotonic() < deadline, (folder / "kube-apiserver.log").read_text()[-2000:]
