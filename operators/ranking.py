@@ -148,15 +148,21 @@ class Ranking:
                     renewed.append(message.tenant)
                     run.standing |= {key: run.stood(key) for key in self._keys(message.tenant)}
         for tenant in renewed:
-            for key, shadow in self._keys(tenant).items():
-                state.earlier.put(key, run.standing[key][0])
-                state.standing.put(key, self._shared_row(state, tenant, ALL, shadow))
+            self._renew(run, tenant)
         for message in shared:
             if isinstance(message, RowDue):
                 tenant, name = message.tenant, message.name
                 made = self._shared_row(state, tenant, name)
                 row = trending_row(tenant, name, message.written_us, made)
                 run.outs.append(Out("rows", scoped(tenant, name), row))
+
+    def _renew(self, run: Run, tenant: str) -> None:
+        """Make the rows `all` of a tenant anew; those of before stay as the earlier ones."""
+        for key, shadow in self._keys(tenant).items():
+            stood, row = run.standing[key][0], self._shared_row(run.state, tenant, ALL, shadow)
+            if stood.as_of_ms < row.as_of_ms:  # else it is of the same event once more
+                run.state.earlier.put(key, stood)
+            run.state.standing.put(key, row)
 
     def _keys(self, tenant: str) -> dict[str, Shadow | None]:
         """Keys of the rows `all` of a tenant, and whose weights order them."""

@@ -146,6 +146,15 @@ def test_an_event_is_not_judged_by_the_popular_row_that_it_changed():
     assert [(one.rank, one.shown) for one in outcomes] == [(None, ["p"]), (1, ["q", "p"])]
 
 
+def test_a_popular_row_that_is_made_twice_of_one_event_does_not_judge_it_either():
+    stage = ranking()
+    stage.send(popular_list("all", ("p", near("p", 0)[3]), at_ms=400))
+    for _ in range(2):
+        stage.send(popular_list("all", ("q", near("q", 0)[3]), at_ms=1000))
+    outcome = outcome_of_next(stage, "q", at_ms=1000)
+    assert (outcome.rank, outcome.shown) == (None, ["p"])
+
+
 def test_the_first_event_of_all_was_shown_nothing_though_it_comes_behind_its_own_row():
     stage = ranking()
     stage.send(popular_list("all", ("q", near("q", 0)[3]), at_ms=1000))

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from deploy.cluster import Cluster
 from deploy.connections import plan
-from deploy.launching import flink_name
 from deploy.serving.store import opened
 from deploy.stack import Stack, topics
 from operators.features import Weights
+from tests.stack.own_settings import written
 from tests.stack.test_path import TENANT, Site, headwater, lists, wait_for
 
 pytestmark = pytest.mark.stack
@@ -37,23 +35,12 @@ def config(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     )
     shared = {name: kafka[name] for name in ("outcomes", "strategy", "dead_letters")}
     tables: dict[str, dict[str, Any]] = {
-        "stack": {k: v for k, v in msgspec.to_builtins(stack.settings).items() if v is not None},
         "recommend.kafka": kafka | {"group": f"learn-{os.getpid()}-recommend"},
         "learn.kafka": shared | {"group": f"learn-{os.getpid()}"},
         "learn.learning": {"period_ms": 2000},
     }
-    lines = []
-    for name, values in tables.items():
-        # A JSON string, number or boolean is a TOML one too.
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    file = tmp_path / "headwater.toml"
-    file.write_text("\n".join(lines))
-    monkeypatch.setenv("HEADWATER_CONFIG", str(file))
-    yield file
-    cluster = Cluster(stack.flink_rest_url)
-    for job in JOBS:
-        if active := cluster.active(flink_name(job)):
-            cluster.cancel(active.job_id)
+    with written(stack, tmp_path, monkeypatch, tables, JOBS) as file:
+        yield file
 
 
 def records(bootstrap: str, topic: str) -> list[tuple[str, dict[str, Any]]]:

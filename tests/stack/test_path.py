@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer
 from typer.testing import CliRunner, Result
@@ -23,6 +22,7 @@ from deploy.savepoints import Savepoints
 from deploy.serving.store import Store, UserList, opened
 from deploy.stack import Stack, monitoring, topics
 from tests.observability.names import UNTIL_IT_HAPPENS, asked
+from tests.stack.own_settings import written
 
 pytestmark = pytest.mark.stack
 
@@ -110,21 +110,9 @@ def config(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         stack.kafka_bootstrap, [topics.Topic(name, 2, {}) for name in names.values()]
     )
     kafka = {name.replace("-", "_"): topic for name, topic in names.items()}
-    tables = {
-        "stack": {k: v for k, v in msgspec.to_builtins(stack.settings).items() if v is not None},
-        "recommend.kafka": kafka | {"group": f"path-{os.getpid()}"},
-    }
-    lines = []
-    for name, values in tables.items():
-        # A JSON string, number or boolean is a TOML one too.
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    file = tmp_path / "headwater.toml"
-    file.write_text("\n".join(lines))
-    monkeypatch.setenv("HEADWATER_CONFIG", str(file))
-    yield file
-    cluster = Cluster(stack.flink_rest_url)
-    if active := cluster.active(flink_name(JOB)):
-        cluster.cancel(active.job_id)
+    tables = {"recommend.kafka": kafka | {"group": f"path-{os.getpid()}"}}
+    with written(stack, tmp_path, monkeypatch, tables) as file:
+        yield file
 
 
 @pytest.fixture
