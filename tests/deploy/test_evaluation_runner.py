@@ -27,8 +27,8 @@ wait
 """
 
 
-def until(condition, what: str) -> None:
-    deadline = time.monotonic() + 60
+def until(condition, what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)

@@ -4,7 +4,6 @@ import json
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,7 @@ from deploy.stack.processes import command_of, processes
 from operators.events import Border, Interaction, parse_event, parse_item
 from operators.learning import LearningSettings
 from operators.shadows import Shadow
+from tests.deploy.test_evaluation_runner import until
 from tests.graph import Graph
 
 pytestmark = pytest.mark.flink
@@ -90,14 +90,6 @@ def commands_of(session: int) -> list[str]:
     return [command_of(one.pid) for one in processes() if one.session == session]
 
 
-def wait_for(condition, what, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-    return found
-
-
 def test_a_job_ends_with_an_evaluation_that_is_killed_outright(tmp_path):
     """It has work for minutes, and is gone in seconds."""
     event = Interaction(event_id="e", event_time=START_S * 1000, user_id="u", item_id="i",
@@ -113,8 +105,9 @@ def test_a_job_ends_with_an_evaluation_that_is_killed_outright(tmp_path):
         children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
         try:
             # A session of its own, named like its first process.
-            (job,) = wait_for(lambda: children.read_text().split(), "a job")
-            wait_for(lambda: any("java" in one for one in commands_of(int(job))), "its JVM")
+            until(children.read_text, "a job", 90)
+            (job,) = map(int, children.read_text().split())
+            until(lambda: any("java" in one for one in commands_of(job)), "its JVM", 90)
         finally:
             running.kill()
-    wait_for(lambda: not commands_of(int(job)), "the end of the job", 45)
+    until(lambda: not commands_of(job), "the end of the job", 45)
