@@ -18,6 +18,9 @@ PROJECT = Path(__file__).parent.parent
 CACHE = PROJECT / ".headwater" / "cache"
 HOMES = PROJECT / ".headwater" / "test"
 
+# The JVMs of local mini clusters live for seconds: a second compiler would cost more than it gives.
+os.environ.setdefault("JVM_ARGS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
+
 collect_ignore = ["flink/local_understand.py"]
 """A job that is submitted: looking for doctests in it would start PyFlink in every test run."""
 
