@@ -5,6 +5,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,11 +15,13 @@ from jobs.access import python_client
 from jobs.settings import Kafka
 from jobs.understand_settings import Understand
 from operators.errors import HeadwaterError
+from operators.own_topics import Use
 from udfs.embedding import Encoder, pick_device
 from udfs.errors import ModelError
+from udfs.heads import versions
 from udfs.models import locate
 from udfs.reader import Reader, Remembered
-from udfs.settings import analyses
+from udfs.settings import AUTO, analyses
 
 TIMEOUT_S = 10.0
 
@@ -78,6 +81,20 @@ def check_model(settings: Understand) -> None:
     """
     if settings.without_model == "refuse":
         locate(settings.encoder.model)
+
+
+def use_of_own_topics(settings: Understand) -> Use:
+    """What `own_topics` comes to: whether somebody said what topics there are decides `auto`.
+
+    A folder of heads that is not here may be where the job runs, and counts as somebody's word.
+    """
+    if settings.own_topics != "auto":
+        return settings.own_topics
+    analysis = settings.analysis
+    heads = Path(analysis.heads) if analysis.heads else None
+    has_head = heads is not None and (not heads.is_dir() or bool(versions(heads, "topics")))
+    said = has_head or analysis.prototypes is not None or analysis.topics != AUTO
+    return "off" if said else "instead"
 
 
 def travelling_client(kafka: Kafka) -> Client | None:

@@ -72,8 +72,9 @@ def build(tables: StreamTableEnvironment, settings: Understand) -> StatementSet:
     items = f"read_items(`key`, `value`, `partition`, `offset`, {ARRIVED_MS})"
     _read(tables, settings, flow, ITEMS, items, "TRUE")
     _read(tables, settings, flow, EVENTS, "read_events(`value`)", HAS_TEXT)
+    own = reading.use_of_own_topics(settings)
     flow.stage(
-        "catalogue", partial(Catalogue, settings.catalogue),
+        "catalogue", partial(Catalogue, settings.catalogue, settings.clusters, own),
         sends=("features", "vectors", "signals"), window_ms=settings.batch_ms,
         records={"features": record_of, "signals": record_of},
     )  # fmt: skip
@@ -151,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (HeadwaterError, UnderstandingError) as error:
         sys.exit(str(error))
     sys.stdout.write(f"effective settings of understand:\n{configuration.effective(settings)}\n")
+    sys.stdout.write(f"own topics: {reading.use_of_own_topics(settings)}\n")
     tables = table_environment(StreamExecutionEnvironment.get_execution_environment(), settings)
     try:
         _connect(tables, settings, ends)

@@ -6,6 +6,7 @@ from msgspec import Meta, field
 
 from jobs.settings import Cassandra, Job, Kafka, Positive
 from operators.catalogue import CatalogueSettings
+from operators.clusters import ClusterSettings
 from udfs.embedding import EncoderSettings
 from udfs.settings import AnalysisSettings
 
@@ -41,6 +42,11 @@ class Understand(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
             there: `refuse` the submission (a worker fails and says why), or `degrade`: features
             without vectors, or a slower device, each record with the reason in `fallback`.
         catalogue: Neighbours and the map.
+        own_topics: Clusters of the catalogue's items as topics, in the place of those of heads and
+            prototypes (`instead`), `beside` them, or not at all (`off`). `auto` is `instead` where
+            nobody said what topics there are: no head, no model and no descriptions of one's own;
+            else it is `off`.
+        clusters: Of own topics.
         remembered: Vectors of the catalogue kept in the process of the model, about 900 bytes each
             at 384 dimensions.
         bundle_records: Texts that go to the model together at most.
@@ -53,6 +59,8 @@ class Understand(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     without_model: Literal["refuse", "degrade"] = "refuse"
     catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)
+    own_topics: Literal["auto", "instead", "beside", "off"] = "auto"
+    clusters: ClusterSettings = field(default_factory=ClusterSettings)
     remembered: Positive = 200_000
     bundle_records: Annotated[int, Meta(ge=1, le=10_000)] = 1000
     bundle_ms: Positive = 50

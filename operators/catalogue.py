@@ -9,21 +9,35 @@ A version is complete, and a marker says so, when every item that the stage know
 published in it and the catalogue has been read to where it ended when the job began. A new encoder
 therefore begins with a job without a savepoint, on the first record of the compacted topic: its
 marker is the moment it takes over.
+
+Topics are those of the readings, or of the tenant's own clusters (`operators.own_topics`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from msgspec import Struct, field
 
-from operators import publishing, readings
+from operators import own_topics, publishing, readings
+from operators.clusters import Clusters, ClusterSettings, Sample
 from operators.features_wire import encode, marker_key
+from operators.own_topics import OwnTopics, Use
+from operators.placing import (
+    CatalogueState,
+    Group,
+    ItemPlace,
+    chunk_key,
+    chunk_of,
+    chunks_of,
+    kept,
+    place_of,
+    space_of,
+)
 from operators.publishing import wide
-from operators.readings import CaughtUp, ItemLeft, ItemRead, Reading, Record, TextRead
-from operators.stage import COUNT, Codec, Out, StructCodec, Table, scoped, settle_nothing, tick
-from operators.vectors import CHUNK_ROWS, Hit, VectorChunk, VectorChunkCodec, nearest
+from operators.readings import CaughtUp, ItemLeft, ItemRead, Record, TextRead, Weights
+from operators.stage import COUNT, Codec, Out, StructCodec, scoped, settle_nothing, tick
+from operators.vectors import CHUNK_ROWS, Hit, VectorChunkCodec, nearest
 from operators.whitening import Moments, MomentsCodec, SpaceMap, SpaceMapCodec, fit
 
 
@@ -42,55 +56,10 @@ class CatalogueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     map_counts: list[int] = field(default_factory=lambda: [64, 512, 4096])
 
 
-class ItemPlace(Struct, array_like=True):
-    """An item: where its vector is, and the rest of its features.
-
-    Attributes:
-        row: Of the group's rows over all chunks; -1 if there is no vector.
-        clock_us: Write time of its last record.
-    """
-
-    time_ms: int
-    clock_us: int
-    row: int
-    content: str
-    reading: Reading
-
-
-class Group(Struct, array_like=True):
-    """The items of one tenant and encoder.
-
-    Attributes:
-        items: How many there are, with a vector or without.
-        rows: Rows in use or free, over all chunks.
-        free: Rows to use again.
-        version: Of the map.
-        marked: Version of the last marker; -1 before the first.
-        time_ms: Of the newest record.
-    """
-
-    items: int = 0
-    rows: int = 0
-    free: list[int] = field(default_factory=list)
-    version: int = 0
-    marked: int = -1
-    time_ms: int = 0
-
-
-@dataclass
-class CatalogueState:
-    """Items by id; counts by tenant; groups and what belongs to them by tenant and encoder."""
-
-    item: Table[ItemPlace]
-    size: Table[int]
-    group: Table[Group]
-    chunk: Table[VectorChunk]
-    moments: Table[Moments]
-    map: Table[SpaceMap]
-    passed: Table[list[int]]
-
-
 Message = ItemRead | ItemLeft | TextRead | CaughtUp
+
+Changed = dict[str, dict[str, bool]]
+"""By tenant and encoder, items to be published, and whether their text is a new one."""
 
 
 class Catalogue:
@@ -106,17 +75,24 @@ class Catalogue:
         "moments": MomentsCodec(),
         "map": SpaceMapCodec(),
         "passed": StructCodec(list[int]),
+        "clusters": StructCodec(Clusters),
     }
     state_type = CatalogueState
     order = staticmethod(readings.order)
     settle = staticmethod(settle_nothing)
 
-    def __init__(self, settings: CatalogueSettings) -> None:
+    def __init__(
+        self,
+        settings: CatalogueSettings,
+        clusters: ClusterSettings | None = None,
+        use: Use = "off",
+    ) -> None:
         self._settings = settings
+        self._own = OwnTopics(clusters or ClusterSettings(), use)
 
     def apply(self, state: CatalogueState, batch: Sequence[Message]) -> list[Out]:
         outs: list[Out] = []
-        changed: dict[str, dict[str, None]] = {}
+        changed: Changed = {}
         written: list[TextRead] = []
         for message in batch:
             if isinstance(message, ItemRead):
@@ -134,15 +110,15 @@ class Catalogue:
 
     # --- items come and go
 
-    def _take(
-        self, state: CatalogueState, message: ItemRead, changed: dict[str, dict[str, None]]
-    ) -> None:
+    def _take(self, state: CatalogueState, message: ItemRead, changed: Changed) -> None:
         key = scoped(message.tenant, message.item)
         known = state.item.get(key)
         if known is not None and message.time_ms < known.time_ms:
             return  # the newest record of an item counts
         reading = message.reading
         group = scoped(message.tenant, reading.encoder)
+        is_new = known is None or known.reading.encoded != reading.encoded
+        is_new |= changed.get(group, {}).get(message.item, False)
         place = ItemPlace(message.time_ms, 0, -1, message.content, reading)
         if known is None:
             state.size.put(message.tenant, (state.size.get(message.tenant) or 0) + 1)
@@ -151,7 +127,7 @@ class Catalogue:
             self._vacate(state, message.tenant, message.item, known, changed)
         place.row = self._settle_in(state, group, message, known)
         state.item.put(key, place)
-        changed.setdefault(group, {})[message.item] = None
+        changed.setdefault(group, {})[message.item] = is_new
 
     def _vacate(
         self,
@@ -159,17 +135,17 @@ class Catalogue:
         tenant: str,
         item: str,
         known: ItemPlace,
-        changed: dict[str, dict[str, None]],
+        changed: Changed,
     ) -> None:
         """Free the row of an item."""
         name = scoped(tenant, known.reading.encoder)
         changed.get(name, {}).pop(item, None)
-        group = _known(state.group.get(name))
+        group = kept(state.group.get(name))
         group.items -= 1
         if known.row >= 0:
-            chunk = _chunk(state, name, known.row, len(known.reading.encoded) // 2)
+            chunk = chunk_of(state, name, known.row, len(known.reading.encoded) // 2)
             chunk.set(known.row % CHUNK_ROWS, "", np.zeros(chunk.encoded.shape[1], np.float16))
-            state.chunk.put(_chunk_key(name, known.row), chunk)
+            state.chunk.put(chunk_key(name, known.row), chunk)
             group.free.append(known.row)
         state.group.put(name, group)
 
@@ -199,18 +175,16 @@ class Catalogue:
     ) -> None:
         """Write a vector into its row; count it into the sums of the map if it is a new one."""
         encoded = np.frombuffer(message.reading.encoded, "<f2")
-        chunk = _chunk(state, name, row, len(encoded))
+        chunk = chunk_of(state, name, row, len(encoded))
         chunk.set(row % CHUNK_ROWS, message.item, encoded)
-        state.chunk.put(_chunk_key(name, row), chunk)
+        state.chunk.put(chunk_key(name, row), chunk)
         is_new = known is None or known.reading.encoded != message.reading.encoded
         if is_new and group.version < len(self._settings.map_counts):
             moments = state.moments.get(name) or Moments.none(len(encoded))
             moments.add(encoded.astype(np.float32)[None])
             state.moments.put(name, moments)
 
-    def _drop(
-        self, state: CatalogueState, message: ItemLeft, changed: dict[str, dict[str, None]]
-    ) -> list[Out]:
+    def _drop(self, state: CatalogueState, message: ItemLeft, changed: Changed) -> list[Out]:
         key = scoped(message.tenant, message.item)
         known = state.item.get(key)
         if known is None or message.time_ms < known.time_ms:
@@ -223,34 +197,59 @@ class Catalogue:
 
     # --- what is published
 
-    def _publish(self, state: CatalogueState, name: str, items: Mapping[str, None]) -> list[Out]:
+    def _publish(self, state: CatalogueState, name: str, changed: Mapping[str, bool]) -> list[Out]:
         """Features of the items of a group, or of all its items if its map is fitted anew."""
-        group, space = _known(state.group.get(name)), _space(state, name)
-        if (version := self._due(state, name)) > group.version:
-            space = fit(_known(state.moments.get(name)), version)
+        group, space, items = kept(state.group.get(name)), space_of(state, name), list(changed)
+        if anew := (version := self._due(state, name)) > group.version:
+            space = fit(kept(state.moments.get(name)), version)
             state.map.put(name, space)
             group.version = version
             state.group.put(name, group)
-            bare = [item for item in items if _place(state, name, item).row < 0]
-            items = dict.fromkeys([*self._all_items(state, name, group), *bare])
-        places = [_place(state, name, item) for item in items]
-        near = self._neighbours(state, name, group, space, list(items), places)
+            bare = [item for item in items if place_of(state, name, item).row < 0]
+            items = [*self._all_items(state, name, group), *bare]
+        counted = self._teach(state, name, changed, anew=anew)
+        places = [place_of(state, name, item) for item in items]
+        near = self._neighbours(state, name, group, space, items, places)
+        topics = self._own.of(state.clusters, name, [place.reading for place in places])
         tenant = name.partition("\x1f")[0]
         outs = []
-        for item, place, found in zip(items, places, near, strict=True):
+        for item, place, found, about in zip(items, places, near, topics, strict=True):
             place.clock_us = tick(place.clock_us, place.time_ms)
             state.item.put(scoped(tenant, item), place)
-            value = encode(publishing.features(tenant, item, place, found, space)).decode()
-            outs += _told(item, Record(item, value, place.clock_us))
-        return [*outs, Out(COUNT, "published", len(items))] if outs else []
+            record = publishing.features(tenant, item, place, found, about, space)
+            outs += _told(item, Record(item, encode(record).decode(), place.clock_us))
+        counted += [Out(COUNT, "published", len(items))] if outs else []
+        without = sum(not about for about in topics)
+        return [*outs, *counted, *([Out(COUNT, "without_topic", without)] if without else [])]
+
+    def _teach(
+        self,
+        state: CatalogueState,
+        name: str,
+        changed: Mapping[str, bool],
+        *,
+        anew: bool,
+    ) -> list[Out]:
+        """Let items with a new text teach the clusters of their group; counters."""
+        group: Group = kept(state.group.get(name))
+
+        def samples(items: Iterable[str]) -> list[Sample]:
+            places = [(item, place_of(state, name, item)) for item in items]
+            return [own_topics.sample(item, at.reading) for item, at in places if at.row >= 0]
+
+        return self._own.teach(
+            state.clusters, name, samples(item for item, is_new in changed.items() if is_new),
+            lambda: samples(own_topics.even(self._all_items(state, name, group))),
+            items=group.rows - len(group.free), version=group.version, anew=anew,
+        )  # fmt: skip
 
     def _due(self, state: CatalogueState, name: str) -> int:
         """The version that the map should have: how many of the counts have been reached."""
         moments = state.moments.get(name)
         return sum(moments.count >= count for count in self._settings.map_counts) if moments else 0
 
-    def _all_items(self, state: CatalogueState, name: str, group: Group) -> Iterable[str]:
-        chunks = _chunks(state, name, group)
+    def _all_items(self, state: CatalogueState, name: str, group: Group) -> list[str]:
+        chunks = chunks_of(state, name, group)
         return sorted(item for chunk in chunks for item in chunk.ids if item)
 
     def _neighbours(
@@ -269,7 +268,7 @@ class Catalogue:
         encoded = np.stack([wide(places[at].reading) for at in with_vector])
         hits = nearest(
             space.apply(encoded), [items[at] for at in with_vector],
-            _chunks(state, name, group), space, self._settings.neighbours,
+            chunks_of(state, name, group), space, self._settings.neighbours,
             self._settings.similarity_min,
         )  # fmt: skip
         for at, one in zip(with_vector, hits, strict=True):
@@ -277,10 +276,18 @@ class Catalogue:
         return found
 
     def _signals(self, state: CatalogueState, written: Sequence[TextRead]) -> list[Out]:
+        groups: dict[str, list[int]] = {}
+        for at, text in enumerate(written):
+            groups.setdefault(scoped(text.tenant, text.reading.encoder), []).append(at)
+        topics: dict[int, Weights] = {}
+        for name, places in groups.items():
+            said = [written[at].reading for at in places]
+            found = self._own.of(state.clusters, name, said)
+            topics.update(zip(places, found, strict=True))
         outs = []
-        for text in written:
-            space = _space(state, scoped(text.tenant, text.reading.encoder))
-            value = encode(publishing.signal(text, space)).decode()
+        for at, text in enumerate(written):
+            space = space_of(state, scoped(text.tenant, text.reading.encoder))
+            value = encode(publishing.signal(text, topics[at], space)).decode()
             outs.append(Out("signals", text.user, Record(text.user, value, 1000 * text.time_ms)))
         return outs
 
@@ -302,7 +309,7 @@ class Catalogue:
         names = state.group.all_keys() if passed else sorted(changed)
         outs = []
         for name in names:
-            group = _known(state.group.get(name))
+            group = kept(state.group.get(name))
             tenant, _, encoder = name.partition("\x1f")
             complete = (
                 bool(encoder)
@@ -318,34 +325,6 @@ class Catalogue:
             record = Record(marker_key(tenant), encode(marker).decode(), 1000 * group.time_ms)
             outs.append(Out("features", record.key, record))
         return outs
-
-
-def _space(state: CatalogueState, name: str) -> SpaceMap:
-    return state.map.get(name) or SpaceMap(0)
-
-
-def _place(state: CatalogueState, name: str, item: str) -> ItemPlace:
-    place: ItemPlace = _known(state.item.get(scoped(name.partition("\x1f")[0], item)))
-    return place
-
-
-def _chunk_key(name: str, row: int) -> str:
-    return f"{name}\x1f{row // CHUNK_ROWS:06d}"
-
-
-def _chunk(state: CatalogueState, name: str, row: int, dimensions: int) -> VectorChunk:
-    return state.chunk.get(_chunk_key(name, row)) or VectorChunk.empty(dimensions)
-
-
-def _chunks(state: CatalogueState, name: str, group: Group) -> list[VectorChunk]:
-    return [
-        _known(state.chunk.get(_chunk_key(name, row))) for row in range(0, group.rows, CHUNK_ROWS)
-    ]
-
-
-def _known(value: Any) -> Any:
-    assert value is not None, "the tables of a group belong together"
-    return value
 
 
 def _told(item: str, record: Record) -> list[Out]:

@@ -1,11 +1,14 @@
 """Records of `understand` as messages for the stages."""
 
+from collections.abc import Sequence
+
 from operators.events import EMOTIONS, ID_BYTES_MAX, Border, Rejected, Written
 from operators.features_wire import (
     Complete,
     FeatureRecord,
     ItemFeatures,
     ItemGone,
+    Named,
     TextSignal,
     parse_features,
     parse_signal,
@@ -15,6 +18,7 @@ from operators.messages import About, Featured
 from operators.packing import code_of
 
 TAGS_MAX = 8
+TOPICS_MAX = 3
 
 
 def featured(
@@ -38,7 +42,7 @@ def featured(
         return refused
     if isinstance(record, ItemGone):
         return Featured(at_ms, _order_id(record.item_id), "default", record.item_id, None, [])
-    tags = _best([(one.name, one.weight) for one in (*record.tags, *record.topics)])
+    tags = _best(record.topics, record.tags)
     vector = vector_of(record)
     code = code_of(vector) if vector is not None else b""
     return Featured(
@@ -68,7 +72,7 @@ def written(value: bytes | None, now_ms: int, border: Border) -> Written | Rejec
         user_id=record.user_id, item_id=record.item_id, action=record.action,
         sentiment=record.sentiment,
         emotions={name: record.emotions[name] for name in EMOTIONS if name in record.emotions},
-        tags=_best([(one.name, one.weight) for one in (*record.tags, *record.topics)]),
+        tags=_best(record.topics, record.tags),
         model=record.model, code=code_of(vector) if vector is not None else b"",
     )  # fmt: skip
 
@@ -100,12 +104,18 @@ def _bytes(text: str) -> int:
     return len(text.encode())
 
 
-def _best(named: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    """The heaviest words, each once."""
-    weights: dict[str, float] = {}
-    for name, weight in named:
-        weights[name] = max(weight, weights.get(name, weight))
-    return sorted(weights.items(), key=lambda word: (-word[1], word[0]))[:TAGS_MAX]
+def _best(topics: Sequence[Named], tags: Sequence[Named]) -> list[tuple[str, float]]:
+    """The heaviest words, each once.
+
+    The first topics have their places whatever they weigh: a tag weighs 1 in every text, while
+    topics are what the texts of a user's items have in common.
+    """
+    weights = {one.name: one.weight for one in topics[:TOPICS_MAX]}
+    others = [*topics[TOPICS_MAX:], *tags]
+    for one in sorted(others, key=lambda tag: (-tag.weight, tag.name)):
+        if one.name in weights or len(weights) < TAGS_MAX:
+            weights[one.name] = max(one.weight, weights.get(one.name, one.weight))
+    return sorted(weights.items(), key=lambda word: (-word[1], word[0]))
 
 
 def _order_id(item: str) -> str:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from operators.kernels import kernel
 from operators.messages import About, Said
 from operators.mood import Mood
+from operators.naming import hides, renamed, shown
 from operators.strengths import STRENGTH_MAX
 
 HOUR_MS = 3_600_000
@@ -190,20 +191,24 @@ def told(one: Interest, hidden: Collection[str]) -> float:
     total = sum(one.tags.values())
     if not hidden or not total > 0:
         return 1.0
-    return sum(weight for name, weight in one.tags.items() if name not in hidden) / total
+    return sum(weight for name, weight in one.tags.items() if not hides(hidden, name)) / total
 
 
 def hide(mine: Interests, hidden: Collection[str], time_ms: int) -> bool:
     """Forget these tags and take up none of them from now on; others that were hidden may come.
+
+    A topic of a cluster is hidden by its id, whatever its name becomes, also if the user says its
+    present name alone.
 
     Returns:
         Whether it is the user's newest word on it.
     """
     if time_ms < mine.hidden_ms:
         return False
-    mine.hidden, mine.hidden_ms = sorted(set(hidden)), time_ms
-    for name in mine.hidden:
-        mine.tags.pop(name, None)
+    known = {*mine.tags, *(name for one in mine.clusters for name in one.tags)}
+    meant = {name for name in known if shown(name) in hidden}
+    mine.hidden, mine.hidden_ms = sorted({*hidden, *meant}), time_ms
+    mine.tags = {name: tag for name, tag in mine.tags.items() if not hides(mine.hidden, name)}
     return True
 
 
@@ -280,6 +285,7 @@ def _join(
     one.positive += share if share >= 0.5 else 0.0
     one.negative += 1 - 2 * share if share < 0.5 else 0.0
     for name, weight in about.tags:
+        renamed(one.tags, name)
         one.tags[name] = one.tags.get(name, 0.0) + share * weight
     while len(one.tags) > TAGS_OF_INTEREST:
         del one.tags[min(one.tags, key=lambda name: (one.tags[name], name))]
@@ -339,6 +345,7 @@ def _merge(kept: Interest, gone: Interest, settings: InterestSettings) -> None:
     kept.positive += gone.positive
     kept.negative += gone.negative
     for name, weight in gone.tags.items():
+        renamed(kept.tags, name)
         kept.tags[name] = kept.tags.get(name, 0.0) + weight
     while len(kept.tags) > TAGS_OF_INTEREST:
         del kept.tags[min(kept.tags, key=lambda name: (kept.tags[name], name))]
@@ -355,8 +362,9 @@ def _tag(
     """Add to tags; with a sentiment, as something the user has written."""
     tags = mine.tags
     for name, weight in named:
-        if name in mine.hidden:
+        if hides(mine.hidden, name):
             continue
+        renamed(tags, name)
         tag = tags.setdefault(name, Tag(last_ms=time_ms))
         newer = max(time_ms, tag.last_ms)
         left = faded(1.0, tag.last_ms, newer, settings)
@@ -398,6 +406,6 @@ def write(mine: Interests, said: Said, slot: int, settings: InterestSettings) ->
 
 def name_of(one: Interest, hidden: Collection[str] = ()) -> str:
     """An interest in words: its three heaviest tags that are not hidden, or its medoid's title."""
-    shown = [tag for tag in one.tags.items() if tag[0] not in hidden]
-    best = sorted(shown, key=lambda tag: (-tag[1], tag[0]))[:3]
-    return ", ".join(name for name, weight in best if weight > 0) or one.title
+    free = [tag for tag in one.tags.items() if not hides(hidden, tag[0])]
+    best = sorted(free, key=lambda tag: (-tag[1], tag[0]))[:3]
+    return ", ".join(shown(name) for name, weight in best if weight > 0) or one.title

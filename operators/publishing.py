@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.features_wire import Complete, ItemFeatures, Near, TextSignal, on_wire
-from operators.readings import Reading, TextRead, named
+from operators.readings import Reading, TextRead, Weights, named
 from operators.vectors import Hit
 from operators.whitening import SpaceMap, Vectors
 
@@ -22,13 +22,18 @@ class Placed(Protocol):
 
 
 def features(
-    tenant: str, item: str, place: Placed, near: Sequence[Hit], space: SpaceMap
+    tenant: str,
+    item: str,
+    place: Placed,
+    near: Sequence[Hit],
+    topics: Weights,
+    space: SpaceMap,
 ) -> ItemFeatures:
     """What is published of an item."""
     reading = place.reading
     return ItemFeatures(
         item_id=item, event_time=place.time_ms, model=_model(reading, space),
-        vector=_mapped(reading, space), language=reading.language, topics=named(reading.topics),
+        vector=_mapped(reading, space), language=reading.language, topics=named(topics),
         tags=named(reading.tags), sentiment=round(reading.sentiment, 4),
         neighbours=[Near(other, similarity) for other, similarity in near], tenant=tenant,
         fallback=reading.fallback or None, content=place.content,
@@ -36,14 +41,14 @@ def features(
     )  # fmt: skip
 
 
-def signal(text: TextRead, space: SpaceMap) -> TextSignal:
+def signal(text: TextRead, topics: Weights, space: SpaceMap) -> TextSignal:
     """What is published of a text."""
     reading = text.reading
     emotions = {name: round(weight, 4) for name, weight in reading.emotions.items()}
     return TextSignal(
         event_id=text.event_id, event_time=text.time_ms, user_id=text.user,
         item_id=text.item or None, language=reading.language,
-        sentiment=round(reading.sentiment, 4), emotions=emotions, topics=named(reading.topics),
+        sentiment=round(reading.sentiment, 4), emotions=emotions, topics=named(topics),
         tags=named(reading.tags), vector=_mapped(reading, space),
         model=_model(reading, space), tenant=text.tenant, action=text.action,
         fallback=reading.fallback or None,

@@ -1,0 +1,131 @@
+"""Names of clusters: their most telling words, by class-based TF-IDF (Grootendorst 2022, BERTopic).
+
+    worth = tf(word, cluster) * log(1 + A / tf(word)),   A = words a cluster, on average
+
+in each language by itself. The words are tags of items, so names hold nouns and names and no stop
+words or markup; a word of one item alone, or one that another word of the name holds already, is
+left out where there are others. A cluster is named in the languages that a fair part of its items
+are in; a text in another language is told the name in the one that most of them are in.
+
+Names are made anew with each map and whenever a quarter more items have been learned, so they
+become better without wavering from item to item. What tells a cluster is therefore its id, which
+stands behind the name: `guitar / string #17-3fa1`.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from math import log
+from typing import TypeVar
+
+from operators.clusters import Cluster, Clusters, ClusterSettings
+
+V = TypeVar("V")
+
+SHARE_MIN = 0.1
+"""Part of a cluster's items that a language has to have, for a name in it."""
+
+_RENAMED_AT = 1.25
+_ALONE = 1.5
+_NAMED = re.compile(r"(?:(.+) )?#(\d+-[0-9a-f]{4})")
+
+
+def shown(name: str) -> str:
+    """A topic's name without its id; the name of any other topic or tag as it is.
+
+    >>> shown("guitar / string #17-3fa1"), shown("drama")
+    ('guitar / string', 'drama')
+    """
+    found = _NAMED.fullmatch(name) if "#" in name else None
+    return found[1] or name if found else name
+
+
+def identity(name: str) -> str:
+    """What stays of a topic whatever its name: its id; any other topic or tag is its name.
+
+    >>> identity("guitar / string #17-3fa1"), identity("drama")
+    ('#17-3fa1', 'drama')
+    """
+    found = _NAMED.fullmatch(name) if "#" in name else None
+    return f"#{found[2]}" if found else name
+
+
+def hides(hidden: Collection[str], name: str) -> bool:
+    """Whether a tag is among those hidden, a cluster's topic under whatever name."""
+    if not hidden or name in hidden:
+        return bool(hidden)
+    return "#" in name and identity(name) in {identity(one) for one in hidden}
+
+
+def renamed(tags: dict[str, V], name: str) -> None:
+    """Let what is known of a cluster's topic stand under its present name."""
+    if "#" not in name or name in tags:
+        return
+    own = identity(name)
+    for other in tags:
+        if "#" in other and identity(other) == own:
+            tags[name] = tags.pop(other)
+            return
+
+
+def told(one: Cluster, language: str) -> str:
+    """Name and id of a cluster, for a text in this language."""
+    name = one.names.get(language) or one.names.get(_spoken(one), "")
+    return f"{name} #{one.id}".lstrip()
+
+
+def is_due(known: Clusters) -> bool:
+    """Whether enough was learned since names were made, or a cluster has none."""
+    grown = known.learned >= _RENAMED_AT * known.named
+    return grown or not all(one.names for one in known.clusters)
+
+
+def rename(known: Clusters, settings: ClusterSettings) -> None:
+    """Make all names anew."""
+    languages = sorted({language for one in known.clusters for language in one.words})
+    everywhere = {language: _everywhere(known, language) for language in languages}
+    known.named = known.learned
+    for one in known.clusters:
+        least = SHARE_MIN * sum(one.items.values())
+        spoken = [language for language in one.words if one.items[language] >= least]
+        one.names = {
+            language: _name(one.words[language], everywhere[language], known, settings)
+            for language in sorted(spoken)
+        } or {"": ""}
+
+
+def _spoken(one: Cluster) -> str:
+    return max(one.items, key=lambda language: (one.items[language], language), default="")
+
+
+def _everywhere(known: Clusters, language: str) -> Mapping[str, float]:
+    total: defaultdict[str, float] = defaultdict(float)
+    for one in known.clusters:
+        for word, weight in one.words.get(language, {}).items():
+            total[word] += weight
+    return total
+
+
+def _name(
+    words: Mapping[str, float],
+    everywhere: Mapping[str, float],
+    known: Clusters,
+    settings: ClusterSettings,
+) -> str:
+    average = sum(everywhere.values()) / len(known.clusters)
+    worth = {word: tf * log(1 + average / everywhere[word]) for word, tf in words.items() if tf > 0}
+    best = sorted(worth, key=lambda word: (-worth[word], word))
+    best.sort(key=lambda word: words[word] < _ALONE * known.gain)
+    return " / ".join(_apart(best, settings))
+
+
+def _apart(words: Sequence[str], settings: ClusterSettings) -> list[str]:
+    """The first words that hold none of each other."""
+    chosen: list[str] = []
+    for word in words:
+        lower = word.lower()
+        if not any(lower in one.lower() or one.lower() in lower for one in chosen):
+            chosen.append(word)
+        if len(chosen) == settings.name_words:
+            break
+    return chosen
