@@ -17,8 +17,6 @@ the id says what is the same, the name may become another.
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-import numpy as np
-
 from operators.clusters import Clusters, ClusterSettings, Sample, group, learn, weights
 from operators.naming import is_due, rename, told
 from operators.publishing import wide
@@ -27,6 +25,9 @@ from operators.stage import COUNT, Out, Table
 
 Use = Literal["instead", "beside", "off"]
 """Of own clusters: in the place of a reading's topics, beside them, or not at all."""
+
+GROUPED_MIN = 8
+"""Items that the first clusters are made of: fewer have no middle that would last."""
 
 GROUPED_MAX = 10_000
 """Items that are grouped afresh together; of more, an even sample."""
@@ -68,23 +69,24 @@ class OwnTopics:
         Returns:
             Counters.
         """
-        known = table.get(name)
-        if self._use == "off" or not version or not (fresh or anew):
+        if self._use == "off" or not version:
             return []
-        if anew or known is None:
-            known = known or Clusters()
-            before = len(known.clusters), known.begun
-            group(known, every(), self._settings)
+        known, is_first = table.get(name) or Clusters(), table.get(name) is None
+        taught = every() if anew or is_first else fresh
+        if len(taught) < (GROUPED_MIN if is_first else 1):
+            return []
+        alive, ever = len(known.clusters), known.begun
+        if anew or is_first:
+            group(known, taught, self._settings)
         else:
-            before = len(known.clusters), known.begun
-            learn(known, fresh, items, self._settings)
-        begun = known.begun - before[1]
-        ended = before[0] + begun - len(known.clusters)
+            learn(known, taught, items, self._settings)
+        begun = known.begun - ever
+        ended = alive + begun - len(known.clusters)
         if anew or begun or ended or is_due(known):
             rename(known, self._settings)
         table.put(name, known)
-        counted = {"topics_begun": begun, "topics_ended": ended}
-        return [Out(COUNT, counter, count) for counter, count in counted.items() if count]
+        counted = [Out(COUNT, "topics_begun", begun), Out(COUNT, "topics_ended", ended)]
+        return [out for out in counted if out.message]
 
     def of(self, table: Table[Clusters], name: str, readings: Sequence[Reading]) -> list[Weights]:
         """Topics of each reading, heaviest first."""
@@ -93,8 +95,8 @@ class OwnTopics:
         places = [at for at, reading in enumerate(readings) if reading.encoded]
         if known is None or not places:
             return found
-        vectors = np.stack([wide(readings[at]) for at in places])
-        for at, own in zip(places, weights(known, vectors, self._settings), strict=True):
+        texts = [sample("", readings[at]) for at in places]
+        for at, own in zip(places, weights(known, texts, self._settings), strict=True):
             named = [(told(one, readings[at].language), weight) for one, weight in own]
             found[at] = [*named, *found[at]] if self._use == "beside" else named
         return found

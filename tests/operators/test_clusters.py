@@ -23,19 +23,23 @@ THEMES = {
     1: {"en": ["film", "actor"], "zh": ["电影", "演员"]},
     2: {"en": ["soup", "recipe"], "zh": ["汤", "菜谱"]},
 }
+SPOKEN = {"en": 0, "zh": 2 * np.random.default_rng(9).normal(size=DIMENSIONS)}
+"""Each language has a part of the cone of its own, farther from the other than the themes are."""
+
 SETTINGS = ClusterSettings(clusters=3)
 CODEC = StructCodec(Clusters)
 
 
-def stream(count, seed=1, themes=(0, 1, 2)):
-    """Items about the themes around a common mean, as an encoder's narrow cone has it."""
+def stream(count, seed=1, themes=(0, 1, 2), spoken=("en", "zh")):
+    """Items about the themes around a mean, as an encoder's narrow cone has it."""
     random = np.random.default_rng(seed)
     centres = np.random.default_rng(0).normal(size=(len(THEMES), DIMENSIONS))
     items, truth = [], []
     for at in range(count):
         theme = themes[at % len(themes)]
         raw = 5 + centres[theme] + 0.3 * random.normal(size=DIMENSIONS)
-        language = "en" if random.random() < 0.5 else "zh"
+        language = spoken[random.integers(len(spoken))]
+        raw += SPOKEN[language]
         vector = (raw / np.linalg.norm(raw)).astype(np.float32)
         words = [(word, 1.0) for word in [*THEMES[theme][language], "thing"]]
         items.append(Sample(f"{seed}-{at}", vector, language, words))
@@ -58,8 +62,7 @@ def taught(known, items, settings=SETTINGS, at_once=20):
 
 def best(known, items, settings=SETTINGS):
     """Id of the heaviest topic of each; empty if there is none."""
-    vectors = np.stack([one.vector for one in items])
-    found = weights(known, vectors, settings)
+    found = weights(known, items, settings)
     return [topics[0][0].id if topics else "" for topics in found]
 
 
@@ -128,7 +131,7 @@ def test_a_group_that_lost_all_its_items_ends():
 
 def test_a_theme_that_nothing_joins_ends_and_makes_room_under_a_new_id():
     settings = ClusterSettings(clusters=2, keep=0.01, novelty=0.2)
-    old, truth = stream(60, themes=(0, 1))
+    old, truth = stream(200, themes=(0, 1))
     known = grouped(old, settings)
     before = ids(known)
     (home,) = {i for i, t in zip(best(known, old), truth, strict=True) if t == 0}
@@ -205,15 +208,14 @@ def test_the_state_is_bounded():
 def test_a_text_that_is_near_to_nothing_has_no_topic_and_none_has_many():
     items, _ = stream(300)
     known = grouped(items)
-    own = np.stack([one.vector for one in items])
-    assert all(1 <= len(topics) <= TOPICS_MAX for topics in weights(known, own, SETTINGS))
-    for topics in weights(known, own, SETTINGS):
+    assert all(1 <= len(topics) <= TOPICS_MAX for topics in weights(known, items, SETTINGS))
+    for topics in weights(known, items, SETTINGS):
         parts = [weight for _, weight in topics]
         assert parts == sorted(parts, reverse=True)
         assert sum(parts) <= 1 + 1e-9
     far = ClusterSettings(clusters=3, similarity_min=1.0)
-    assert weights(known, own, far) == [[]] * 300
-    assert weights(Clusters(), own, SETTINGS) == [[]] * 300
+    assert weights(known, items, far) == [[]] * 300
+    assert weights(Clusters(), items, SETTINGS) == [[]] * 300
 
 
 @pytest.mark.parametrize(
@@ -227,12 +229,12 @@ def test_settings_that_mean_nothing_are_refused(wrong):
 # --- names
 
 
-def one_cluster(*words, language="en"):
+def one_cluster(*words):
     """A cluster of items of these tags beside one of other items."""
-    items, truth = stream(60, themes=(0, 1))
+    items, truth = stream(60, themes=(0, 1), spoken=("en",))
     chosen = iter(words * 60)
-    items = [one._replace(language=language, words=[(w, 1.0) for w in next(chosen).split(",")])
-             if theme == 0 else one._replace(language=language, words=[("other", 1.0)])
+    items = [one._replace(words=[(w, 1.0) for w in next(chosen).split(",")] if theme == 0
+                          else [("other", 1.0)])
              for one, theme in zip(items, truth, strict=True)]  # fmt: skip
     known = grouped(items, ClusterSettings(clusters=2))
     rename(known, SETTINGS)

@@ -173,6 +173,23 @@ def test_state_of_before_there_were_clusters_gets_them_with_what_comes():
     assert known(driven).learned == 21
 
 
+def test_such_state_gets_them_too_with_the_same_catalogue_once_more():
+    driven = stage("off")
+    driven.send(*(read(n) for n in range(20)))
+    driven.stage = Catalogue(SETTINGS, ClusterSettings(), "instead")
+    found = topics(driven.send(*(read(n, 2000) for n in range(20))))
+    assert all("#" in names[0] for names in found.values())
+
+
+def test_items_that_are_gone_before_they_can_be_grouped_leave_no_clusters():
+    driven = stage()
+    gone = [ItemLeft(1001, f"\x00i{n}", "default", f"i{n}") for n in range(12)]
+    driven.send(*(read(n) for n in range(12)), *gone)
+    assert known(driven) is None
+    assert topics(driven.send(*(read(n) for n in range(12, 19))))["i12"] == ["news"]
+    assert "#" in topics(driven.send(read(19)))["i19"][0]
+
+
 def test_it_goes_on_from_its_state_as_if_nothing_had_been():
     whole, halves = stage(), stage()
     for at in range(0, 90, 5):
