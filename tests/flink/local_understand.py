@@ -21,13 +21,14 @@ from operators.flink.parsing import wall_clock_ms
 from udfs.fake import HashEncoder
 from udfs.flink import events_reader, items_reader
 from udfs.reader import Reader, Remembered
+from udfs.tags import Tags
 
 POISON = "unreadable"
 
 
 def reader() -> Reader:
-    """Of the model of words; a text with `POISON` in it fails in the model."""
-    return Reader(HashEncoder(refuse=POISON), dict, remembered=Remembered(1000))
+    """Of the model of words, with tags; a text with `POISON` in it fails in the model."""
+    return Reader(HashEncoder(refuse=POISON), lambda: {"tags": Tags()}, remembered=Remembered(1000))
 
 
 def main(folder: Path, overrides: list[str]) -> None:

@@ -21,6 +21,7 @@ from operators.features_wire import (
 )
 from operators.flink.features import writes_of
 from operators.flink.keyed import unpack
+from operators.naming import identity, shown
 from operators.readings import Record
 from tests.builders import event, listing
 from tests.flink.test_recommend_job import START_MS, write
@@ -55,7 +56,8 @@ def done(tmp_path_factory) -> Path:
     paths = [str(PROJECT), sysconfig.get_paths()["purelib"]]
     told = subprocess.run(
         [sys.executable, str(PROJECT / "tests/flink/local_understand.py"), str(folder),
-         "clock=replay", "parallelism=1", "catalogue.map_counts=[20]"],
+         "clock=replay", "parallelism=1", "catalogue.map_counts=[20]",
+         "clusters.clusters=3"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         cwd=folder, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
@@ -76,6 +78,19 @@ def test_every_item_is_published_with_neighbours_of_its_own_story(done):
     for number in range(30):
         near = found[f"i{number}"].neighbours[:5]
         assert {int(one.item_id[1:]) % 3 for one in near} == {number % 3}
+
+
+def test_items_and_texts_of_a_story_have_one_topic_that_is_named_after_it(done):
+    found = {one.item_id: one for one in records(done) if isinstance(one, ItemFeatures)}
+    (line,) = lines(done / "signals")
+    written = parse_signal(line["value"].encode()).topics[0].name
+    about = {}
+    for number, subject in enumerate(["cat", "dog", "robot"]):
+        names = {found[f"i{n}"].topics[0].name for n in range(number, 30, 3)}
+        (about[subject],) = {identity(name) for name in names}
+        assert all(subject in shown(name).split(" / ") for name in names)
+    assert len(set(about.values())) == 3
+    assert identity(written) == about["dog"]
 
 
 def test_a_marker_says_when_all_of_it_is_there(done):

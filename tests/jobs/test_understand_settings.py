@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from jobs.kinds import kind_of
-from jobs.reading import check_model, travelling_client
+from jobs.reading import check_model, travelling_client, use_of_own_topics
 from jobs.settings import SettingsError, load
 from jobs.understand_settings import Understand
 from udfs.errors import ModelError
@@ -40,6 +40,27 @@ def test_a_model_that_is_not_there_is_refused_unless_it_may_be_missing():
     with pytest.raises(ModelError, match="no such folder"):
         check_model(load(Understand, None, ["encoder.model=./nowhere"]))
     check_model(load(Understand, None, ["encoder.model=./nowhere", "without_model=degrade"]))
+
+
+def test_own_topics_stand_in_where_nobody_said_what_topics_there_are(tmp_path):
+    (tmp_path / "heads" / "sentiment" / "1").mkdir(parents=True)
+    heads = f"analysis.heads={tmp_path / 'heads'}"
+
+    def use(*overrides):
+        return use_of_own_topics(load(Understand, None, overrides))
+
+    assert use() == use(heads) == use("analysis.sentiment=off") == "instead"
+    (tmp_path / "heads" / "topics" / "1").mkdir(parents=True)
+    assert use(heads) == use("analysis.heads=/of/the/worker") == "off"
+    assert use("analysis.topics=some/model") == use("analysis.topics=off") == "off"
+    assert use("analysis.prototypes=own.toml") == "off"
+    assert use(heads, "own_topics=beside") == "beside"
+    assert use("own_topics=off") == "off"
+
+
+def test_clusters_that_cannot_be_are_refused():
+    with pytest.raises(SettingsError, match=r"clusters 1 lies in 2 to 256"):
+        load(Understand, None, ["clusters.clusters=1"])
 
 
 def test_a_password_in_a_file_does_not_travel(tmp_path, monkeypatch):
