@@ -150,9 +150,10 @@ def group(known: Clusters, items: Sequence[Sample], settings: ClusterSettings) -
     _follow(known, items)
     centred = _centred(known, items)
     towards = unit(centred)
+    room = _room(len(items), settings)
+    known.clusters = _largest(known, room)
     before = _centres(known) if known.clusters else towards[:0]
-    seed = settings.seed + known.begun
-    groups = lloyd(towards, before, _room(len(items), settings), seed)
+    groups = lloyd(towards, before, room, settings.seed + known.begun)
     known.gain = 1.0
     kept = []
     for place in np.unique(groups).tolist():
@@ -272,6 +273,13 @@ def _pack(vector: Vectors) -> bytes:
 
 def _room(items: int, settings: ClusterSettings) -> int:
     return min(settings.clusters, max(2, isqrt(items)))
+
+
+def _largest(known: Clusters, most: int) -> list[Cluster]:
+    """At most so many, in the order they are in: settings may allow fewer than before."""
+    sizes = [one.count for one in known.clusters]
+    places = sorted(range(len(sizes)), key=lambda place: (-sizes[place], place))[:most]
+    return [known.clusters[place] for place in sorted(places)]
 
 
 def _begin(known: Clusters, item: str, centroid: Vectors) -> Cluster:

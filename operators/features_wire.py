@@ -18,6 +18,10 @@ the last marker for all that compares vectors, and switches when the marker of t
 Before the first marker, any version that it has is as good as another. A marker is written behind
 the last record of its version, but the partitions of the topic are read side by side: some of
 those records may be seen a moment after it.
+
+**Topics.** A topic is the label of a head, or a cluster of the tenant's own items: its name in the
+record's language with its id behind it, such as `guitar / strap #17-3fa1`. The id stays and is
+never given again, the name may become another; `operators.naming` takes the two apart.
 """
 
 from typing import Annotated, TypeVar

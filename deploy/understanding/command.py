@@ -41,8 +41,9 @@ def analyse(
 ) -> None:
     """Print language, sentiment, emotions, topics, tags and tokens of each text as JSON lines.
 
-    With the settings of the job `understand`, through its handlers. Every line gets one of its
-    own, in order; a text that cannot be read says in which phase it failed and why, and the exit
+    With the settings of the job `understand`, through its handlers; topics are those of heads and
+    prototypes, as a catalogue's own are in the job's state. Every line gets one of its own, in
+    order; a text that cannot be read says in which phase it failed and why, and the exit
     code is 1.
     """
     from deploy.understanding import analysing, handlers

@@ -91,6 +91,16 @@ def test_there_are_never_more_clusters_than_the_root_of_the_items():
     assert len(grouped(items[:3], ClusterSettings()).clusters) <= 2
 
 
+def test_fewer_are_left_when_settings_allow_fewer():
+    items, _ = stream(100)
+    known = grouped(items, ClusterSettings(clusters=8))
+    before = ids(known)
+    group(known, items, ClusterSettings(clusters=2))
+    assert ids(known) < before
+    assert len(ids(known)) == 2
+    assert known.begun == len(before)
+
+
 def test_an_id_stays_with_its_theme_however_long_it_goes_on():
     items, truth = stream(3000)
     known = grouped(items[:300])
