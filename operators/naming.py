@@ -3,9 +3,10 @@
     worth = tf(word, cluster) * log(1 + A / tf(word)),   A = words a cluster, on average
 
 in each language by itself. The words are tags of items, so names hold nouns and names and no stop
-words or markup; a word of one item alone, or one that another word of the name holds already, is
-left out where there are others. A cluster is named in the languages that a fair part of its items
-are in; a text in another language is told the name in the one that most of them are in.
+words or markup. Left out, where there are others, is a word that is hardly more frequent in the
+cluster than in all, one of a single item, and one that another word of the name holds already. A
+cluster is named in the languages that a fair part of its items are in; a text in another language
+is told the name in the one that most of them are in.
 
 Names are made anew with each map and whenever a quarter more items have been learned, so they
 become better without wavering from item to item. What tells a cluster is therefore its id, which
@@ -27,6 +28,7 @@ SHARE_MIN = 0.1
 
 _RENAMED_AT = 1.25
 _ALONE = 1.5
+_LIFT = 1.2
 _NAMED = re.compile(r"(?:(.+) )?#(\d+-[0-9a-f]{4})")
 
 
@@ -81,17 +83,20 @@ def is_due(known: Clusters) -> bool:
 
 
 def rename(known: Clusters, settings: ClusterSettings) -> None:
-    """Make all names anew."""
+    """Make all names anew, the largest clusters first: no two of a language are the same words."""
     languages = sorted({language for one in known.clusters for language in one.words})
     everywhere = {language: _everywhere(known, language) for language in languages}
+    taken: dict[str, set[frozenset[str]]] = {language: set() for language in languages}
     known.named = known.learned
-    for one in known.clusters:
+    for one in sorted(known.clusters, key=lambda one: (-one.count, one.id)):
         least = SHARE_MIN * sum(one.items.values())
-        spoken = [language for language in one.words if one.items[language] >= least]
-        one.names = {
-            language: _name(one.words[language], everywhere[language], known, settings)
-            for language in sorted(spoken)
-        } or {"": ""}
+        spoken = sorted(language for language in one.words if one.items[language] >= least)
+        one.names = {} if spoken else {"": ""}
+        for language in spoken:
+            best = _telling(one.words[language], everywhere[language], known)
+            words = _chosen(best, taken[language], settings.name_words)
+            taken[language].add(frozenset(words))
+            one.names[language] = " / ".join(words)
 
 
 def _spoken(one: Cluster) -> str:
@@ -106,26 +111,31 @@ def _everywhere(known: Clusters, language: str) -> Mapping[str, float]:
     return total
 
 
-def _name(
-    words: Mapping[str, float],
-    everywhere: Mapping[str, float],
-    known: Clusters,
-    settings: ClusterSettings,
-) -> str:
-    average = sum(everywhere.values()) / len(known.clusters)
-    worth = {word: tf * log(1 + average / everywhere[word]) for word, tf in words.items() if tf > 0}
-    best = sorted(worth, key=lambda word: (-worth[word], word))
-    best.sort(key=lambda word: words[word] < _ALONE * known.gain)
-    return " / ".join(_apart(best, settings))
+def _telling(
+    words: Mapping[str, float], everywhere: Mapping[str, float], known: Clusters
+) -> list[str]:
+    """The words of a cluster and language, most telling first."""
+    total, own = sum(everywhere.values()), sum(words.values())
+    average = total / len(known.clusters)
+
+    def rank(word: str) -> tuple[int, float, str]:
+        tf, overall = words[word], everywhere[word]
+        is_common = tf * total < _LIFT * overall * own and len(known.clusters) > 1
+        is_alone = tf < _ALONE * known.gain
+        return 2 * is_common or is_alone, -tf * log(1 + average / overall), word
+
+    return sorted((word for word, tf in words.items() if tf > 0), key=rank)
 
 
-def _apart(words: Sequence[str], settings: ClusterSettings) -> list[str]:
-    """The first words that hold none of each other."""
-    chosen: list[str] = []
+def _chosen(words: Sequence[str], taken: Collection[frozenset[str]], count: int) -> list[str]:
+    """The first words that hold none of each other; another last one where these are taken."""
+    apart: list[str] = []
     for word in words:
         lower = word.lower()
-        if not any(lower in one.lower() or one.lower() in lower for one in chosen):
-            chosen.append(word)
-        if len(chosen) == settings.name_words:
-            break
-    return chosen
+        if not any(lower in one.lower() or one.lower() in lower for one in apart):
+            apart.append(word)
+    for last in apart[count - 1 :]:
+        chosen = [*apart[: count - 1], last]
+        if frozenset(chosen) not in taken:
+            return chosen
+    return apart[:count]

@@ -257,6 +257,27 @@ def test_a_name_does_not_say_a_word_twice():
     assert sorted(name.lower().split(" / ")) == ["guitar", "strap"]
 
 
+def test_a_word_of_all_clusters_tells_none():
+    items, truth = stream(90)
+    known = grouped([one._replace(words=[("thing", 1.0), (f"{theme}-{n % 20}", 0.5)])
+                     for n, (one, theme) in enumerate(zip(items, truth, strict=True))])  # fmt: skip
+    rename(known, SETTINGS)
+    assert not any("thing" in name for one in known.clusters for name in one.names.values())
+
+
+def test_two_clusters_have_two_names_where_there_are_words_for_it():
+    items, truth = stream(90)
+    words = [("a", 1.0), ("b", 0.9), ("c", 0.8)]
+    known = grouped([one._replace(words=[*words, (f"d{theme}", 0.1)])
+                     for one, theme in zip(items, truth, strict=True)])  # fmt: skip
+    rename(known, ClusterSettings(name_words=1))
+    for language in ("en", "zh"):
+        assert len({one.names[language] for one in known.clusters}) == 3
+    known = grouped([one._replace(words=words) for one in items])
+    rename(known, SETTINGS)
+    assert {one.names["en"] for one in known.clusters} == {"a / b / c"}
+
+
 def test_a_word_of_one_item_is_only_a_name_where_nothing_else_is():
     words = ["rare,strap"] + 29 * ["strap"]
     assert shown(told(one_cluster(*words), "en")) == "strap / rare"
