@@ -3,12 +3,12 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from deploy.stack.processes import read_stat
+from tests.waiting import wait_for
 
 PROGRAM = """
 import signal, sys
@@ -27,13 +27,6 @@ wait
 """
 
 
-def until(condition, what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def is_gone(pid: int) -> bool:
     stat = read_stat(pid)
     return stat is None or stat.state == "Z"
@@ -47,11 +40,11 @@ def test_a_killed_evaluation_leaves_nothing_behind(number, tmp_path: Path) -> No
     command = [sys.executable, "-c", PROGRAM, str(job), str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
         try:
-            until((tmp_path / "pids").exists, "the job has not begun")
+            wait_for((tmp_path / "pids").exists, "the job to begin", 60)
             pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
             assert not any(map(is_gone, pids))
             running.send_signal(number)
             assert running.wait(60) == (-number if number == signal.SIGINT else 128 + number)
         finally:
             running.kill()
-    until(lambda: all(map(is_gone, pids)), f"{pids} are still there")
+    wait_for(lambda: all(map(is_gone, pids)), f"{pids} to be gone", 60)

@@ -13,22 +13,13 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from deploy.cluster import Cluster
-from deploy.stack import Stack, processes, schema, topics
+from deploy.stack import Stack, schema, topics
 from deploy.stack.errors import ServiceError
-from deploy.stack.processes import Stat
+from tests.running import all_members, pids, table_names
 
 pytestmark = pytest.mark.stack
 
 TEN_MB = 10 * 2**20
-
-
-def pids(stack: Stack) -> dict[str, int]:
-    return {use.service: use.pid for use in stack.processes()}
-
-
-def all_members(stack: Stack) -> list[Stat]:
-    records = processes.load(stack.layout.run).values()
-    return [stat for record in records for stat in processes.members(record)]
 
 
 def topic_names(stack: Stack) -> set[str]:
@@ -36,13 +27,6 @@ def topic_names(stack: Stack) -> set[str]:
 
     found = AdminClient({"bootstrap.servers": stack.kafka_bootstrap}).list_topics(timeout=10)
     return set(found.topics)
-
-
-def table_names(session: Any) -> set[str]:
-    rows = session.execute(
-        "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'headwater'"
-    )
-    return {row.table_name for row in rows}
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from deploy.stack.processes import Record
 from deploy.stack.reporting import PlainReport, reporter, silent
 from deploy.stack.services import Launch, Tools
 from deploy.stack.settings import StackSettings
+from tests.running import pids
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 ENV = {"PATH": os.environ["PATH"]}
@@ -66,10 +67,6 @@ def sleeper(name: str) -> Callable[[starting.Starter], None]:
             self._start(launch)
 
     return start
-
-
-def pids(stack: Stack) -> dict[str, int]:
-    return {use.service: use.pid for use in stack.processes()}
 
 
 def states(stack: Stack) -> dict[str, str]:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from deploy.stack import processes
 from deploy.stack.processes import Record
+from tests.waiting import wait_for
 
 ENV = {"PATH": os.environ["PATH"]}
 PARENT = """
@@ -31,13 +31,6 @@ time.sleep(600)
 Spawn = Callable[..., Record]
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "waited half a minute in vain"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def spawn(tmp_path: Path) -> Iterator[Spawn]:
     """Starts a Python program as a service and waits for its `ready`; kills it at the end."""
@@ -49,7 +42,7 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
         record = processes.spawn("service", command, ENV, output, mark)
         made.append(record)
         if "ready" in program:
-            wait_for(lambda: "ready" in output.read_text())
+            wait_for(lambda: "ready" in output.read_text(), "its start", 30, 0.02)
         return record
 
     yield start
@@ -82,7 +75,7 @@ def test_it_runs_in_its_log_folder_with_the_given_environment_and_no_input(
 ) -> None:
     program = "import os, sys; print(os.getcwd(), sorted(os.environ), sys.stdin.read() == '')"
     record = spawn(program + "; print('ready')")
-    wait_for(lambda: not processes.alive(record))
+    wait_for(lambda: not processes.alive(record), "its end", 30, 0.02)
     text = (tmp_path / "0" / "output.log").read_text()
     assert str(tmp_path / "0") in text
     assert processes.MARK in text
@@ -94,7 +87,7 @@ def test_a_process_that_has_ended_is_not_alive_although_nobody_else_collected_it
     spawn: Spawn,
 ) -> None:
     record = spawn("pass")
-    wait_for(lambda: not processes.alive(record))
+    wait_for(lambda: not processes.alive(record), "its end", 30, 0.02)
     assert processes.usage(record) is None
 
 
@@ -106,7 +99,7 @@ def test_a_process_whose_first_thread_is_gone_lives_while_another_holds_on(spawn
         "ctypes.CDLL(None).pthread_exit(None)\n"
     )
     record = spawn(program)
-    wait_for(lambda: " Z " in Path(f"/proc/{record.pid}/stat").read_text())
+    wait_for(lambda: " Z " in Path(f"/proc/{record.pid}/stat").read_text(), "a zombie", 30, 0.02)
     assert processes.alive(record)
 
 
@@ -127,7 +120,7 @@ def test_a_record_of_an_earlier_boot_is_never_alive(spawn: Spawn) -> None:
 
 def test_stop_takes_the_children_along(spawn: Spawn) -> None:
     record = spawn(PARENT)
-    wait_for(lambda: len(processes.members(record)) == 2)
+    wait_for(lambda: len(processes.members(record)) == 2, "its child", 30, 0.02)
     pids = [stat.pid for stat in processes.members(record)]
     assert processes.stop(record, timeout_s=10)
     assert [pid for pid in pids if processes.read_stat(pid)] == []
@@ -141,9 +134,9 @@ def test_a_process_that_does_not_listen_is_killed_after_its_time(spawn: Spawn) -
 
 def test_children_that_outlive_their_leader_are_found_and_killed(spawn: Spawn) -> None:
     record = spawn(PARENT)
-    wait_for(lambda: len(processes.members(record)) == 2)
+    wait_for(lambda: len(processes.members(record)) == 2, "its child", 30, 0.02)
     processes.send(record.pid, signal.SIGKILL)
-    wait_for(lambda: not processes.alive(record))
+    wait_for(lambda: not processes.alive(record), "its end", 30, 0.02)
     left = processes.members(record)
     assert len(left) == 1
     assert processes.kill_session(record)
@@ -152,7 +145,7 @@ def test_children_that_outlive_their_leader_are_found_and_killed(spawn: Spawn) -
 
 def test_a_strangers_session_under_a_reused_number_is_left_alone(spawn: Spawn) -> None:
     stranger = spawn(PARENT, mark="another home#service")
-    wait_for(lambda: len(processes.members(stranger)) == 2)
+    wait_for(lambda: len(processes.members(stranger)) == 2, "its child", 30, 0.02)
     stale = msgspec.structs.replace(stranger, start_ticks=1, mark="home#service")
     assert processes.members(stale) == []
     assert processes.kill_session(stale)
@@ -161,7 +154,7 @@ def test_a_strangers_session_under_a_reused_number_is_left_alone(spawn: Spawn) -
 
 def test_usage_adds_the_workers_to_the_leader(spawn: Spawn) -> None:
     record = spawn(PARENT)
-    wait_for(lambda: len(processes.members(record)) == 2)
+    wait_for(lambda: len(processes.members(record)) == 2, "its child", 30, 0.02)
     use = processes.usage(record)
     leader = processes.read_stat(record.pid)
     assert use is not None

@@ -18,8 +18,8 @@ from deploy.stack.processes import command_of, processes
 from operators.events import Border, Interaction, parse_event, parse_item
 from operators.learning import LearningSettings
 from operators.shadows import Shadow
-from tests.deploy.test_evaluation_runner import until
 from tests.graph import Graph
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.flink
 
@@ -105,9 +105,9 @@ def test_a_job_ends_with_an_evaluation_that_is_killed_outright(tmp_path):
         children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
         try:
             # A session of its own, named like its first process.
-            until(children.read_text, "a job", 90)
+            wait_for(children.read_text, "a job", 90)
             (job,) = map(int, children.read_text().split())
-            until(lambda: any("java" in one for one in commands_of(job)), "its JVM", 90)
+            wait_for(lambda: any("java" in one for one in commands_of(job)), "its JVM", 90)
         finally:
             running.kill()
-    until(lambda: not commands_of(job), "the end of the job", 45)
+    wait_for(lambda: not commands_of(job), "the end of the job", 45)

@@ -26,7 +26,8 @@ from deploy.serving.store import opened
 from deploy.stack import Stack, topics
 from jobs.settings import Kafka
 from tests.stack.own_settings import written
-from tests.stack.test_path import headwater, wait_for
+from tests.stack.test_path import headwater
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 

@@ -14,7 +14,8 @@ from deploy.serving.store import opened
 from deploy.stack import Stack, topics
 from operators.features import Weights
 from tests.stack.own_settings import written
-from tests.stack.test_path import TENANT, Site, headwater, lists, wait_for
+from tests.stack.test_path import TENANT, Site, headwater, lists
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 

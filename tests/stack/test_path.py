@@ -6,7 +6,7 @@ import random
 import time
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from deploy.serving.store import Store, UserList, opened
 from deploy.stack import Stack, monitoring, topics
 from tests.observability.names import UNTIL_IT_HAPPENS, asked
 from tests.stack.own_settings import written
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -30,13 +31,6 @@ JOB, TENANT, SURFACE = "recommend", "path", "home"
 TASTES = {"jazz": [f"jazz-{n}" for n in range(20)], "rock": [f"rock-{n}" for n in range(20)]}
 USERS = [f"user-{n}" for n in range(24)]
 ACTIONS = ["view", "click", "like", "purchase"]
-
-
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.2)
 
 
 def headwater(*arguments: str) -> Result:

@@ -21,7 +21,9 @@ from deploy.serving.store import opened
 from deploy.stack import Stack, processes, schema, secrets
 from deploy.stack.errors import ServiceError
 from deploy.stack.java import find_java
-from deploy.stack.processes import Stat
+from tests.running import all_members, pids, table_names
+from tests.stack.own_settings import written
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -40,28 +42,9 @@ def secure(new_stack: Callable[..., Stack]) -> Stack:
 
 @pytest.fixture
 def config(secure: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    values = {k: v for k, v in msgspec.to_builtins(secure.settings).items() if v is not None}
-    lines = ["[stack]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    file = tmp_path / "headwater.toml"
-    file.write_text("\n".join([*lines, "[recommend.kafka]", 'redact = "drop"']))
-    monkeypatch.setenv("HEADWATER_CONFIG", str(file))
-    return file
-
-
-def pids(stack: Stack) -> dict[str, int]:
-    return {use.service: use.pid for use in stack.processes()}
-
-
-def all_members(stack: Stack) -> list[Stat]:
-    records = processes.load(stack.layout.run).values()
-    return [stat for record in records for stat in processes.members(record)]
-
-
-def table_names(session: Any) -> set[str]:
-    rows = session.execute(
-        "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'headwater'"
-    )
-    return {row.table_name for row in rows}
+    settings = {"recommend.kafka": {"redact": "drop"}}
+    with written(secure, tmp_path, monkeypatch, settings, jobs=()) as file:
+        yield file
 
 
 def client(stack: Stack, role: str) -> dict[str, Any]:
@@ -96,13 +79,6 @@ def letters(stack: Stack, count: int) -> list[dict[str, Any]]:
     found = reader.consume(count, timeout=30)
     reader.close()
     return [json.loads(one.value()) for one in found if one.error() is None]
-
-
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.3)
 
 
 def other_authority(stack: Stack, folder: Path) -> str:

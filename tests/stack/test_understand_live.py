@@ -3,10 +3,9 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer
 from typer.testing import CliRunner
@@ -24,6 +23,8 @@ from operators.features_wire import (
     parse_signal,
     vector_of,
 )
+from tests.stack.own_settings import written
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -37,13 +38,6 @@ STORIES = {
                  "The goalkeeper saves a penalty"],
 }  # fmt: skip
 ITEMS = {f"{story}-{n}": text for story, texts in STORIES.items() for n, text in enumerate(texts)}
-
-
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.3)
 
 
 def headwater(*arguments: str) -> None:
@@ -117,20 +111,10 @@ class Topics:
 @pytest.fixture
 def ours(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Topics]:
     made = Topics(stack.kafka_bootstrap)
-    tables = {
-        "stack": {k: v for k, v in msgspec.to_builtins(stack.settings).items() if v is not None},
-        "understand.kafka": made.names | {"group": f"understand-{os.getpid()}"},
-    }
-    lines = []
-    for name, values in tables.items():
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    (tmp_path / "headwater.toml").write_text("\n".join(lines))
-    monkeypatch.setenv("HEADWATER_CONFIG", str(tmp_path / "headwater.toml"))
-    yield made
-    made.close()
-    cluster = Cluster(stack.flink_rest_url)
-    if active := cluster.active(flink_name(JOB)):
-        cluster.cancel(active.job_id)
+    tables = {"understand.kafka": made.names | {"group": f"understand-{os.getpid()}"}}
+    with written(stack, tmp_path, monkeypatch, tables, jobs=(JOB,)):
+        yield made
+        made.close()
 
 
 def counted(stack: Stack) -> dict[str, float]:
