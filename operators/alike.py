@@ -13,7 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from operators import kernels
-from operators.messages import About, Near
+from operators.messages import About, Grown, Near
 from operators.packing import FIGURES, Keys, Words, key_of
 from operators.stage import StructCodec
 
@@ -36,7 +36,8 @@ class ItemContent:
         ids: Items that say the like, in order of arrival.
         keys: `packing.item_key` of each.
         sims: Cosine by the item's own record and by that of the other, 0 for none, shape (n, 2).
-        figures: `packing.FIGURES` of each when it was named last, as words, shape (n, 11).
+        figures: `packing.FIGURES` of each when it was named last, or when last twice as many users
+            had touched it, as words, shape (n, 11).
     """
 
     about: About | None = None
@@ -105,6 +106,16 @@ def meet(content: ItemContent, near: Near, rows_max: int) -> None:
     content.sims[place, OWN if near.own else OTHERS] = near.similarity
     content.figures[place] = np.frombuffer(near.figures, "<u4")
     _bound(content, rows_max)
+
+
+def renew(content: ItemContent, grown: Grown) -> bool:
+    """Note the newer figures of an item that says the like; whether it is known here."""
+    place = kernels.place_of(content.keys, len(content.keys), np.uint64(key_of(grown.figures)))
+    if place == kernels.NOWHERE:
+        return False
+    content.figures = content.figures.copy()
+    content.figures[place] = np.frombuffer(grown.figures, "<u4")
+    return True
 
 
 def _bound(content: ItemContent, rows_max: int) -> None:

@@ -5,6 +5,9 @@ second visit to the item. Decayed likes use forward decay (Cormode et al., ICDE 
 time t adds 2^(t/half-life) to a sum kept as its logarithm; no sweep, and items compare at any
 time. The sums of strengths, likes and users are integers and exact after an erasure; the decayed
 ones are floats, a cache that an erasure corrects up to rounding.
+
+What is alike in content hears of an item's figures when it meets it, and again each time twice as
+many have touched the item: a few messages in its life, where one an event would cost twenty.
 """
 
 import struct
@@ -20,6 +23,7 @@ from operators.messages import (
     Availability,
     Counted,
     Described,
+    Grown,
     ItemExpired,
     Leader,
     Listed,
@@ -57,6 +61,8 @@ ALL_TIME = "all_time"
 FRESH = "fresh"
 """The list of items that few have touched yet, the newest first."""
 SEGMENTS_MAX = 64
+ALIKE_MAX = 40
+"""Items that hear of an item's figures again, the last ones to name it or to be named by it."""
 STALE_MARGIN_MS = 32 * 86_400_000
 """So many half-lives of a day are more than any number of likes makes up for: 2^32."""
 
@@ -106,13 +112,15 @@ class ItemFigures(Struct, array_like=True):
 class FiguresState:
     """Items; and for each tenant and shared list the best items of this bucket with their score.
 
-    `due` and `wheel` say which items are to be forgotten when, see `expiry`.
+    `due` and `wheel` say which items are to be forgotten when, see `expiry`; `alike` which items
+    hold an item as one that says the like: 1 by their own record, 2 by that of the item, 3 by both.
     """
 
     item: Table[ItemFigures]
     leaders: Table[dict[str, float]]
     due: Table[list[str]]
     wheel: Table[Wheel]
+    alike: Table[dict[str, int]]
 
 
 class Figures:
@@ -125,6 +133,7 @@ class Figures:
         "leaders": StructCodec(dict[str, float]),
         "due": StructCodec(list[str]),
         "wheel": StructCodec(Wheel),
+        "alike": StructCodec(dict[str, int]),
     }
     state_type = FiguresState
     settle = staticmethod(settle_nothing)
@@ -151,11 +160,11 @@ class Figures:
                 continue
             figures = known or ItemFigures()
             if isinstance(message, Described | Meeting):
-                outs.append(_attached(figures, message))
+                outs.append(_attached(state, figures, message))
                 continue
             if isinstance(message, Signal):
                 _count(figures, message)
-                outs.append(_counted(figures, message))
+                outs += [_counted(figures, message), *_grown(state, key, figures, message)]
             elif isinstance(message, Withdrawn):
                 _withdraw(figures, message)
                 if message.segment not in figures.segments:
@@ -260,6 +269,7 @@ def _forgotten(
     tenant, _, item = key.partition("\x1f")
     stood = [name for name in (*list_scores(figures), FRESH) if _leave(state, tenant, item, name)]
     state.item.delete(key)
+    state.alike.delete(key)
     outs = [
         Out("neighbours", key, ItemExpired(time_ms, event_id, tenant, item)),
         Out(COUNT, "expired_items", 1),
@@ -404,16 +414,45 @@ def _pack(item: str, figures: ItemFigures) -> bytes:
     )
 
 
-def _attached(figures: ItemFigures, message: Described | Meeting) -> Out:
-    """What content says of two items, with what is known here of the one; nothing is kept."""
+def _attached(state: FiguresState, figures: ItemFigures, message: Described | Meeting) -> Out:
+    """What content says of two items, with what is known here of the one."""
     when = message.time_ms, message.event_id, message.tenant
     if isinstance(message, Described):
         title = figures.title or message.item
         described = Described(*when, message.item, title, message.about)
         return Out("neighbours", scoped(message.tenant, message.item), described)
+    _note_alike(state, message)
     packed = _pack(message.item, figures)
     near = Near(*when, message.other, message.item, message.similarity, message.own, packed)
     return Out("neighbours", scoped(message.tenant, message.other), near)
+
+
+def _note_alike(state: FiguresState, message: Meeting) -> None:
+    """Keep who holds the item as alike; of more than `ALIKE_MAX` the first ones are let go."""
+    key, side = scoped(message.tenant, message.item), 1 if message.own else 2
+    alike = state.alike.get(key) or {}
+    sides = alike.pop(message.other, 0)
+    sides = sides | side if message.similarity > 0 else sides & ~side
+    if sides:
+        alike[message.other] = sides
+    for one in list(alike)[:-ALIKE_MAX]:
+        del alike[one]
+    if alike:
+        state.alike.put(key, alike)
+    else:
+        state.alike.delete(key)
+
+
+def _grown(state: FiguresState, key: str, figures: ItemFigures, signal: Signal) -> Iterator[Out]:
+    """If twice as many have touched an item: its figures, for those that hold it as alike."""
+    if not signal.first or figures.users & (figures.users - 1):
+        return
+    alike = state.alike.get(key) or {}
+    packed = _pack(signal.item, figures)
+    for one in alike:
+        event_id = f"{signal.event_id}\x00{one}"
+        grown = Grown(signal.time_ms, event_id, signal.tenant, one, signal.item, packed)
+        yield Out("neighbours", scoped(signal.tenant, one), grown)
 
 
 def _counted(figures: ItemFigures, signal: Signal) -> Out:

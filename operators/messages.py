@@ -290,6 +290,19 @@ class Near(_Message, tag=43, frozen=True, gc=False):
     figures: bytes
 
 
+class Grown(_Message, tag=45, frozen=True, gc=False):
+    """Tell the item `item`, which `other` is like in content, how many have touched `other` by now.
+
+    Attributes:
+        figures: Of `other`, at this moment.
+    """
+
+    tenant: str
+    item: str
+    other: str
+    figures: bytes
+
+
 class Said(_Message, tag=44, frozen=True, gc=False):
     """What a text of a user says, or how the user says to feel (action `mood`).
 

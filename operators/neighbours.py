@@ -31,10 +31,11 @@ import numpy as np
 from msgspec import Struct
 
 from operators import kernels
-from operators.alike import ContentCodec, ItemContent, meet
+from operators.alike import ContentCodec, ItemContent, meet, renew
 from operators.messages import (
     SOURCES,
     Described,
+    Grown,
     ItemExpired,
     Learn,
     Near,
@@ -93,7 +94,7 @@ class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 Changed = tuple[str, str, int]
-Message = Learn | PairSeen | SumTaken | ItemExpired | Described | Near | Recall
+Message = Learn | PairSeen | SumTaken | ItemExpired | Described | Near | Grown | Recall
 CO_OCCURRENCE, CONTENT = SOURCES.index("co_occurrence"), SOURCES.index("content")
 
 
@@ -144,6 +145,8 @@ class Neighbours:
                 state.changed.put(key, (message.tenant, message.item, message.time_ms))
             elif isinstance(message, Described | Near):
                 self._hear(state, message)
+            elif isinstance(message, Grown):
+                _renew(state, message)
             elif isinstance(message, ItemExpired):
                 _expire(state, message)
             elif isinstance(message, Recall):
@@ -391,6 +394,14 @@ def _take(
         state.pair.put(place, segment)
     else:
         state.pair.delete(place)
+
+
+def _renew(state: NeighboursState, message: Grown) -> None:
+    """Take over newer figures of an item that says the like; no stored list depends on them."""
+    key = scoped(message.tenant, message.item)
+    content = state.content.get(key)
+    if content is not None and renew(content, message):
+        state.content.put(key, content)
 
 
 def _expire(state: NeighboursState, message: ItemExpired) -> None:

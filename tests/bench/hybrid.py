@@ -1,16 +1,23 @@
 """What text does for lists: hits on cold and warm items, with and without, on two data sets.
 
     python -m tests.bench.hybrid DATA VECTORS films|instruments [--limit N] [--learn]
-        [--without] [--set table.key=value] [--weight feature=value]
+        [--without] [--arrive start|quarter] [--set table.key=value] [--weight feature=value]
 
-Prequential: before each event by which a user begins to like an item, the user's stored list (the
-shared list for users without one) is asked for it; then the event is applied. An item is cold as
-long as nobody has touched it. All items are in the catalogue from the start, with their features,
-as vectors of `tests.bench.vectors` say. The stages are those of the job, in memory, one event a
-window; nothing is random. Beside the whole stream, what follows each of three cuts in time is
-reported, at a quarter, a half and three quarters of the events, up to the next.
+Prequential: before each event by which a user begins to like an item, the user's stored list is
+asked for it; then the event is applied. An item is cold as long as nobody has touched it, young
+until five have, then warm. The stages are those of the job, in memory, one event a window; nothing
+is random. Beside the whole stream, what follows each of three cuts in time is reported, at a
+quarter, a half and three quarters of the events, up to the next; there, an item is also new if it
+was touched first after the cut.
 
-Content kNN, which knows nothing of what people do together, is `--weight content=1 --weight c0=0`.
+By `--arrive start` all items are in the catalogue from the start: what nobody has touched competes
+with what nobody will for years. By `--arrive quarter` an item comes where the quarter of the stream
+begins in which it is touched first, with that time: its place in the quarter shows in nothing, but
+that it will be touched within it is known. Vectors are those of `tests.bench.vectors`, mapped as
+the job maps them once it has seen the catalogue; neighbours are the 20 nearest that are there.
+
+Content kNN, which knows nothing of what people do together, is
+`--weight content=1 --weight c0=0 --weight unproven=0`.
 """
 
 import argparse
@@ -20,7 +27,7 @@ import math
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +37,18 @@ import numpy as np
 from operators.events import Interaction, Item
 from operators.features import Weights
 from operators.learning import LearningSettings
-from operators.listing import listed
 from operators.messages import SOURCES, About, Featured
 from operators.neighbours import NeighboursSettings
 from operators.packing import code_of
 from operators.results import ListRow
 from operators.scoring import RankingSettings
+from operators.whitening import Moments, fit
 from tests.bench import vectors
 from tests.driven import plain
 from tests.graph import Graph
 
 SETTINGS = {"neighbours": NeighboursSettings, "ranking": RankingSettings}
-CLASSES = ("cold", "young", "warm", "total")
+CLASSES = ("cold", "young", "warm", "total", "new", "old")
 YOUNG_MAX = 4
 CUTS = 3
 
@@ -80,15 +87,63 @@ def instruments(data: Path) -> tuple[list[Item], list[Interaction], set]:
     return items, events, vectors.held(rows)
 
 
-def features(path: Path) -> Iterator[Featured]:
-    """A record of each item's features."""
-    found = np.load(path)
-    ids = found["ids"].tolist()
-    for n, item in enumerate(ids):
-        near = zip(found["nearest"][n].tolist(), found["near"][n].tolist(), strict=True)
-        about = About("minilm", code_of(found["vectors"][n]), [], 0.0)
-        named = [(ids[other], similarity) for other, similarity in near]
-        yield Featured(0, f"\x01{item}", "default", item, about, named)
+class Features:
+    """Records of what items say, each with its nearest of the items that are there by then."""
+
+    def __init__(self, path: Path) -> None:
+        found = np.load(path)
+        self._place = {item: n for n, item in enumerate(found["ids"].tolist())}
+        self._vectors = in_space(found["vectors"])
+        self._there = np.zeros(len(self._place), bool)
+
+    def of(self, items: list[Item]) -> list[Featured]:
+        """Of items that come into the catalogue together."""
+        places = [self._place[one.item_id] for one in items]
+        self._there[places] = True
+        ids, there = list(self._place), np.flatnonzero(self._there)
+        told = []
+        for one, place in zip(items, places, strict=True):
+            cosines = self._vectors[there] @ self._vectors[place]
+            count = min(vectors.NEAREST + 1, len(there))
+            best = np.argpartition(-cosines, count - 1)[:count]
+            best = best[np.argsort(-cosines[best], kind="stable")].tolist()
+            near = [(ids[there[n]], float(cosines[n])) for n in best if there[n] != place]
+            about = About("minilm", code_of(self._vectors[place]), [], 0.0)
+            told.append(
+                Featured(
+                    one.event_time, f"\x01{one.item_id}", "default", one.item_id, about,
+                    near[: vectors.NEAREST],
+                )
+            )  # fmt: skip
+        return told
+
+
+def in_space(encoded: Any) -> Any:
+    """Vectors as the job compares them."""
+    moments = Moments.none(encoded.shape[1])
+    moments.add(encoded)
+    return fit(moments, 1).apply(encoded)
+
+
+def arrivals(items: list[Item], events: list[Interaction], when: str) -> dict[int, list[Item]]:
+    """Items that come into the catalogue before the event of a number.
+
+    `start`: all before the first. `quarter`: each where the quarter of the stream begins in which
+    it is touched first, as of the time of that beginning; the moment of the touch shows in nothing.
+    """
+    if when == "start":
+        return {0: items}
+    starts = [begin(n, events) for n in range(CUTS + 1)]
+    first: dict[str, int] = {}
+    for n, event in enumerate(events):
+        first.setdefault(event.item_id, n)
+    coming: dict[int, list[Item]] = {start: [] for start in starts}
+    for one in items:
+        if one.item_id in first:
+            start = max(n for n in starts if n <= first[one.item_id])
+            time_ms = events[start].event_time
+            coming[start].append(msgspec.structs.replace(one, event_time=time_ms))
+    return coming
 
 
 class Tally:
@@ -100,9 +155,8 @@ class Tally:
         self.gain: dict[str, float] = defaultdict(float)
         self.sources: dict[str, int] = defaultdict(int)
 
-    def ask(self, users: int, rank: int | None, source: str) -> None:
-        kind = "cold" if users == 0 else "young" if users <= YOUNG_MAX else "warm"
-        for name in (kind, "total"):
+    def ask(self, classes: list[str], rank: int | None, source: str) -> None:
+        for name in classes:
             self.asked[name] += 1
             if rank is not None:
                 self.hits[name] += 1
@@ -118,50 +172,79 @@ class Tally:
                 "ndcg10": round(self.gain[name] / max(1, self.asked[name]), 5),
             }
             for name in CLASSES
+            if self.asked[name]
         } | {"hits_by_source": dict(self.sources)}
 
 
+class Bench:
+    """The graph, and the lists it has stored."""
+
+    def __init__(self, settings: dict[str, Any], weights: Weights) -> None:
+        self.graph = Graph(weights, plain, **settings)
+        self._lists: dict[str, ListRow] = {}
+
+    def run(self, window: Sequence[Any]) -> None:
+        for out in self.graph.run(window)["rows"]:
+            if isinstance(out.message, ListRow):
+                self._lists[out.message.user] = out.message
+
+    def place(self, user: str, item: str) -> tuple[int | None, str]:
+        """Where the item stands in the user's first ten, and its source."""
+        row = self._lists.get(user)
+        first = row.ids[:10] if row is not None else []
+        if row is None or item not in first:
+            return None, ""
+        rank = first.index(item)
+        return rank, SOURCES[row.sources[rank]]
+
+
+def begin(quarter: int, events: list[Interaction]) -> int:
+    """Number of the first event of a quarter."""
+    return -(-quarter * len(events) // (CUTS + 1))
+
+
+def classes(users: int, first: int, cut: int) -> list[str]:
+    """Of an item, by how many have touched it and by when it was touched first."""
+    known = "cold" if users == 0 else "young" if users <= YOUNG_MAX else "warm"
+    return [known, "total", *(["new" if first >= cut else "old"] if cut else [])]
+
+
 def run(
-    items: list[Item], events: list[Interaction], held: set, said: Iterator[Featured],
-    settings: dict[str, Any], weights: Weights,
+    coming: dict[int, list[Item]], events: list[Interaction], held: set,
+    said: Features | None, bench: Bench,
 ) -> dict[str, Any]:  # fmt: skip
     """Replay and judge."""
-    graph = Graph(weights, plain, **settings)
-    for one in items:
-        graph.stages[[s.name for s in graph.stages].index("figures")].apply(
-            graph.state["figures"], [listed(one)]
-        )
-    graph.run(list(said))
     tallies = [Tally() for _ in range(CUTS + 2)]
-    lists, shared = {}, ListRow(0, "", "", [], b"", b"", b"", b"", [], 0, "", b"")
     users: dict[str, int] = defaultdict(int)
     seen: set[tuple[str, str]] = set()
-    began_s = time.process_time()
+    firsts: dict[str, int] = {}
     for n, event in enumerate(events):
-        pair = event.user_id, event.item_id
+        firsts.setdefault(event.item_id, n)
+    took_s = 0.0
+    for n, event in enumerate(events):
+        bench.run(coming.get(n, []))
+        bench.run(said.of(coming[n]) if said and n in coming else [])
+        pair, item = (event.user_id, event.item_id), event.item_id
         if pair not in seen and event.value >= 4 and pair not in held:
-            row = lists.get(event.user_id, shared)
-            first = row.ids[:10]
-            rank = first.index(event.item_id) if event.item_id in first else None
-            source = SOURCES[row.sources[rank]] if rank is not None else ""
-            for tally in tallies[0], tallies[1 + n * (CUTS + 1) // len(events)]:
-                tally.ask(users[event.item_id], rank, source)
+            rank, source = bench.place(event.user_id, item)
+            quarter = n * (CUTS + 1) // len(events)
+            for tally, cut in (tallies[0], 0), (tallies[1 + quarter], begin(quarter, events)):
+                tally.ask(classes(users[item], firsts[item], cut), rank, source)
         if pair not in seen:
             seen.add(pair)
-            users[event.item_id] += 1
-        for out in graph.run([event])["rows"]:
-            if isinstance(out.message, ListRow):
-                lists[out.message.user] = out.message
-    took_s = time.process_time() - began_s
+            users[item] += 1
+        began_s = time.process_time()
+        bench.run([event])
+        took_s += time.process_time() - began_s
     after = {f"after_cut_{n}": tallies[1 + n].report() for n in range(1, CUTS + 1)}
-    found = {
-        **tallies[0].report(),
-        **after,
-        "us_per_event": round(1e6 * took_s / max(1, len(events))),
-    }
+    return {**tallies[0].report(), **after, "us_per_event": round(1e6 * took_s / len(events))}
+
+
+def sizes(graph: Graph) -> dict[str, int]:
+    """Bytes of the ranking's state of a user."""
     codec = next(one for one in graph.stages if one.name == "ranking").codecs["user"]
-    sizes = [len(codec.encode(user)) for user in graph.state["ranking"].user.values()]
-    return {**found, "bytes_per_user": round(float(np.mean(sizes))), "bytes_user_max": max(sizes)}
+    known = [len(codec.encode(user)) for user in graph.state["ranking"].user.values()]
+    return {"bytes_per_user": round(float(np.mean(known))), "bytes_user_max": max(known)}
 
 
 def parsed(overrides: list[str]) -> dict[str, Any]:
@@ -180,6 +263,7 @@ def main() -> None:
     parser.add_argument("vectors", type=Path)
     parser.add_argument("name", choices=["films", "instruments"])
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--arrive", choices=["start", "quarter"], default="start")
     parser.add_argument("--without", action="store_true", help="no features at all")
     parser.add_argument("--learn", action="store_true", help="weights learned on the way")
     parser.add_argument("--set", action="append", default=[])
@@ -188,11 +272,14 @@ def main() -> None:
     items, events, held = {"films": films, "instruments": instruments}[arguments.name](
         arguments.data
     )
-    said = iter(()) if arguments.without else features(arguments.vectors / f"{arguments.name}.npz")
+    events = events[: arguments.limit]
+    said = None if arguments.without else Features(arguments.vectors / f"{arguments.name}.npz")
     settings = parsed(arguments.set) | {"learning": LearningSettings(enabled=arguments.learn)}
     told = (one.split("=") for one in arguments.weight)
     values = {**Weights().values, **{name: float(value) for name, value in told}}
-    found = run(items, events[: arguments.limit], held, said, settings, Weights(values=values))
+    bench = Bench(settings, Weights(values=values))
+    coming = arrivals(items, events, arguments.arrive)
+    found = run(coming, events, held, said, bench) | sizes(bench.graph)
     sys.stdout.write(json.dumps({"arguments": sys.argv[3:], **found}) + "\n")
 
 

@@ -16,12 +16,13 @@ from operators.features_wire import (
     marker_key,
     on_wire,
 )
-from operators.messages import SOURCES, About, Described, Meeting
+from operators.figures import ALIKE_MAX, Figures, FiguresSettings
+from operators.messages import SOURCES, About, Described, Grown, Meeting
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.packing import CODE_DIMENSIONS, PULLED, code_of, item_key
 from operators.results import ListRow, SimilarRow
 from tests.builders import event, listing, user_update
-from tests.driven import Driven, counted, featured, figures, learn, near_to, sent, signal
+from tests.driven import Driven, counted, featured, figures, learn, near_to, new_id, sent, signal
 from tests.graph import Graph
 from tests.strategies import ITEMS, streams
 
@@ -253,3 +254,52 @@ def test_the_key_of_a_row_is_that_of_its_item():
     figured = figures("a", raw=10)
     (pulled,) = sent(driven.send(learn(counted(signal("u", "a"), figured), 10)), "ranking")
     assert np.frombuffer(pulled.rows, PULLED)["key"].tolist() == [item_key("b")]
+
+
+def told_of(graph: Graph, item: str, other: str) -> float:
+    """How many have touched what is alike, as the answers of an item have it."""
+    content = graph.state["neighbours"].content.get(f"default\x1f{item}")
+    found: float = content.figures[content.ids.index(other)].view(np.float32)[4]
+    return found
+
+
+def test_what_is_alike_hears_each_time_twice_as_many_have_touched_an_item():
+    graph = Graph()
+    graph.run_all([listing("a"), listing("b"), featured("b", ABOUT, [("a", 0.9)])])
+    heard = [told_of(graph, "a", "b")]
+    for n in range(9):
+        graph.run([event(f"u{n}", "b", 1000 + n, event_id=f"e{n}")])
+        heard.append(told_of(graph, "a", "b"))
+    assert heard == [0, 1, 2, 2, 4, 4, 4, 4, 8, 8]
+    assert told_of(graph, "b", "a") == 0
+
+
+def test_what_has_parted_hears_no_more_and_so_does_nobody_of_a_forgotten_item():
+    stage = Driven(Figures(FiguresSettings(item_idle_ms=86_400_000)))
+
+    def meet(other: str, similarity: float, own: bool) -> None:
+        stage.send(Meeting(1000, new_id(), "default", "b", other, similarity, own))
+
+    def hears(user: str, at_ms: int = 2000) -> set[str]:
+        grown = sent(stage.send(signal(user, "b", at_ms)), "neighbours")
+        return {one.item for one in grown if isinstance(one, Grown)}
+
+    for own in True, False:
+        meet("a", 0.9, own)
+    meet("c", 0.5, True)
+    assert hears("u1") == {"a", "c"}
+    meet("a", 0.0, True)  # its own record still names it
+    assert hears("u2") == {"a", "c"}
+    meet("a", 0.0, False)
+    assert hears("u3") == set()
+    assert hears("u4") == {"c"}
+    assert "default\x1fb" in stage.state.alike.data
+    stage.send(signal("u", "x", 10 * 86_400_000))
+    assert stage.state.alike.data == {}
+
+
+def test_of_many_that_hold_an_item_a_bounded_number_hears_of_it():
+    stage = Driven(Figures(FiguresSettings()))
+    for n in range(ALIKE_MAX + 5):
+        stage.send(Meeting(1000 + n, new_id(), "default", "b", f"a{n}", 0.9, True))
+    assert len(sent(stage.send(signal("u", "b", 2000)), "neighbours")) == ALIKE_MAX
