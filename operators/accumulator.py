@@ -79,6 +79,7 @@ class RankedUser:
         interests: Clusters of items, tags and mood.
         topics: Categories that the user asked for.
         segment: Of the popular lists.
+        ordinary, untouched: Of the last list, see `scoring.Scored`.
         recalled_seq: Of the message with which the user last came back, see `operators.recall`;
             `recalled_at` counts the events before it.
     """
@@ -110,6 +111,8 @@ class RankedUser:
     segment: str = ""
     recalled_seq: int = 0
     recalled_at: int = 0
+    ordinary: Keys = field(default_factory=lambda: np.empty(0, np.uint64))
+    untouched: Keys = field(default_factory=lambda: np.empty(0, np.uint64))
     seen: Keys | None = None
 
     @property
@@ -146,6 +149,8 @@ class _Stored(Struct, array_like=True):
     segment: str
     recalled_seq: int = 0
     recalled_at: int = 0
+    ordinary: bytes = b""
+    untouched: bytes = b""
 
 
 class UserCodec:
@@ -165,7 +170,8 @@ class UserCodec:
                 value.recent, value.personalise, value.blocked, value.settings_ms,
                 value.seen_count, value.generation, value.digest, value.clock_us,
                 bytes(value.known), value.interests, value.topics, value.segment,
-                value.recalled_seq, value.recalled_at,
+                value.recalled_seq, value.recalled_at, value.ordinary.tobytes(),
+                value.untouched.tobytes(),
             )
         )  # fmt: skip
 
@@ -176,7 +182,8 @@ class UserCodec:
         values["keys"] = np.frombuffer(stored.keys, "<u8")
         values["ids"] = np.array(stored.ids, object)
         values["listed"] = unpack_row(stored.listed)
-        values["snapshot"] = np.frombuffer(stored.snapshot, "<u8")
+        values |= {name: np.frombuffer(values[name], "<u8")
+                   for name in ("snapshot", "ordinary", "untouched")}  # fmt: skip
         features = np.frombuffer(stored.features, "<f4")
         values["features"] = features.reshape(max(1, len(values["snapshot"])), -1)
         values["known"] = bytearray(stored.known)

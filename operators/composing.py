@@ -5,10 +5,11 @@ Scores order a list. A strategy says how far other things may:
 - `history`: what goes with, or says the like of, what the user did; shared lists only fill up.
 - `interests`: all of the first ten places go to the user's interests by their shares.
 - `context`: what is popular in the user's segment (country, device, hour), then the rest.
-- `hybrid`: by score, but some places go to the interest that is furthest below its share, so that
-  a second interest survives a burst of the first.
+- `hybrid`: by score, but some places go to an interest that falls short of its share by two places,
+  so that a second interest survives a burst of the first. Where scores give every interest about
+  what is its due, nothing is moved: what is moved is liked less.
 
-Content places show the best of what only its text speaks for, until somebody touches it: a list
+Content places show the likest of what only its text speaks for, until somebody touches it: a list
 of what people did has no room for it otherwise. Explored places show an item that few have touched
 yet, drawn evenly from those that may be shown; the chance it had is written beside it. A reader
 sorts by score, so a place that was given and not earned carries the score of the place before it.
@@ -26,6 +27,9 @@ from operators.messages import SOURCES
 FIRST = 10
 """Places that strategies are about: what a person sees."""
 
+SHORT = 2.0
+"""Places that an interest of a hybrid list falls short by before one is given to it."""
+
 CO_OCCURRENCE, CONTENT, TRENDING, FRESH, _ = range(len(SOURCES))
 
 
@@ -34,23 +38,25 @@ class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         kind: See the module.
-        interest_places: Of the first ten, how many go by the shares of interests.
-        content_places: Of the first ten, the last ones before the explored: how many show what only
-            its content speaks for.
+        interest_places: Of the first ten, how many may go by the shares of interests.
+        content_places: Of the first ten, the last ones before the explored: how many show what
+            nobody has touched and only its content speaks for; `earned` for as many as pay, see
+            `newcomers`.
         explore_places: Of the first ten, the last ones: how many show what few have touched.
         most: By source, how many of the first ten it may have.
     """
 
     kind: Literal["hybrid", "interests", "history", "context"] = "hybrid"
     interest_places: int = 2
-    content_places: int = 0
+    content_places: int | Literal["earned"] = "earned"
     explore_places: int = 0
     most: Mapping[str, int] = {}
 
     def __post_init__(self) -> None:
         for name in ("interest_places", "content_places", "explore_places"):
-            if not 0 <= getattr(self, name) <= FIRST:
-                msg = f"`{name}` is {getattr(self, name)}; 0 to {FIRST}"
+            value = getattr(self, name)
+            if value != "earned" and not 0 <= value <= FIRST:
+                msg = f"`{name}` is {value}; 0 to {FIRST}"
                 raise ValueError(msg)
         unknown = set(self.most) - set(SOURCES)
         if unknown:
@@ -65,13 +71,11 @@ class Offer(NamedTuple):
         sources: Index into `SOURCES`.
         slots: Of the interest of each, 0 for none.
         contextual: Whether it is popular in the user's segment.
-        unproven: Whether only its content speaks for it.
     """
 
     sources: NDArray[np.int64]
     slots: NDArray[np.int64]
     contextual: NDArray[np.bool_]
-    unproven: NDArray[np.bool_]
 
 
 class Places(NamedTuple):
@@ -105,22 +109,18 @@ def compose(
     by_interest = _interest_places(strategy) if shares else frozenset()
     order = _order(offer, strategy)
     explores = strategy.explore_places > 0 and len(order) < len(offer.sources)
-    content_places = strategy.content_places if offer.unproven.any() else 0
-    if not by_interest and not strategy.most and not explores and not content_places:
+    if not by_interest and not strategy.most and not explores:
         best = order[:size]
         moved = np.full(len(best), strategy.kind == "context")
         return Places(best, moved, np.zeros(len(best), np.int64), np.ones(len(best)))
     fresh = np.flatnonzero(offer.sources == FRESH).tolist()
-    unproven = np.flatnonzero(offer.unproven).tolist()
+    short = SHORT if strategy.kind == "hybrid" else -np.inf
     list_ = _Composition(offer, strategy, order.tolist())
     explored_from = FIRST - strategy.explore_places
-    content_from = explored_from - content_places
     while (at := len(list_.places)) < size:
         if explored_from <= at < FIRST and list_.explore(fresh, draw + at):
             continue
-        if content_from <= at < explored_from and list_.take_content(unproven):
-            continue
-        if at in by_interest and list_.take_interest(shares):
+        if at in by_interest and list_.take_interest(shares, short):
             continue
         if not list_.take_next():
             break
@@ -129,6 +129,33 @@ def compose(
     return Places(
         np.array(numbers, np.int64), np.array(given, bool), np.array(slots, np.int64),
         np.array(propensities, np.float64),
+    )  # fmt: skip
+
+
+def give(places: Places, newcomers: Sequence[int], count: int, strategy: Strategy) -> Places:
+    """Put candidates before the explored places, `count` of those that do not stand there already.
+
+    Args:
+        places: Of a list; what gives way comes behind the first ten.
+        newcomers: Numbers of candidates of the source `content`, best first.
+        count: How many at the most.
+        strategy: Of the surface.
+    """
+    size = len(places.numbers)
+    before = min(FIRST - strategy.explore_places, size)
+    stay = places.numbers[: max(0, before - count)].tolist()
+    put = [number for number in newcomers if number not in stay][:count]
+    others = np.flatnonzero(~np.isin(places.numbers, put))
+    head, end = others[others < before], min(FIRST, size)
+    kept, moved = head[: before - len(put)], head[before - len(put) :]
+    rest = np.concatenate(
+        [others[(before <= others) & (others < end)], moved, others[others >= end]]
+    )
+    filled = (np.array(put, np.int64), np.ones(len(put), bool), np.zeros(len(put), np.int64),
+              np.ones(len(put)))  # fmt: skip
+    return Places(
+        *(np.concatenate([column[kept], new, column[rest]])[:size]
+          for column, new in zip(places, filled, strict=True))
     )  # fmt: skip
 
 
@@ -175,25 +202,24 @@ class _Composition:
                 return True
         return False
 
-    def take_interest(self, shares: Mapping[int, float]) -> bool:
-        """The best of the interest that is furthest below its share; False if none has any."""
+    def take_interest(self, shares: Mapping[int, float], short: float) -> bool:
+        """The best of the interest that is furthest below its share; False if none has any.
+
+        Args:
+            shares: Of the interests, by slot.
+            short: Places that an interest is below its share at the least.
+        """
         count = len(self.places) + 1
-        behind = sorted(
-            shares, key=lambda slot: (self._by_slot.get(slot, 0) - shares[slot] * count, slot)
-        )
-        for slot in behind:
+        behind = {
+            slot: share * count - self._by_slot.get(slot, 0) for slot, share in shares.items()
+        }
+        for slot in sorted(behind, key=lambda slot: (-behind[slot], slot)):
+            if behind[slot] < short:
+                return False
             for number in self._order:
                 if self._slots[number] == slot and number not in self._used and self._may(number):
                     self._put(number, given=True, slot=slot)
                     return True
-        return False
-
-    def take_content(self, unproven: Sequence[int]) -> bool:
-        """The best that only its content speaks for; False if none is left."""
-        for number in unproven:
-            if number not in self._used and self._may(number):
-                self._put(number, given=True)
-                return True
         return False
 
     def explore(self, fresh: Sequence[int], draw: int) -> bool:

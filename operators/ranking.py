@@ -50,6 +50,7 @@ from operators.messages import (
     UserChanged,
     order,
 )
+from operators.newcomers import Newcomers, places
 from operators.packing import key_of
 from operators.profiles import change, hear, profile_row, refuse, shares_of
 from operators.ranking_run import (
@@ -60,6 +61,7 @@ from operators.ranking_run import (
     address_of,
     delete_seen,
     note_availability,
+    note_newcomers,
     stale_ms_of,
     unavailable_of,
     whose,
@@ -100,6 +102,7 @@ class Ranking:
         "unavailable": BytesCodec(),
         "changed": StructCodec(tuple[str, str]),
         "turn": StructCodec(str),
+        "newcomers": StructCodec(Newcomers),
     }
     state_type: type[RankingState] = RankingState
     order = staticmethod(order)
@@ -212,6 +215,7 @@ class Ranking:
             self._judge.judge(run, key, user, message)
             if signal.liked and signal.first:
                 note_exposure(user, run.served[key].shown_keys)
+                note_newcomers(state, user, message)
             if message.returned:
                 recall.begin(user, signal.seq)
             absorb(user, message, seen_keys(state.seen, key, user), self._settings)
@@ -248,12 +252,14 @@ class Ranking:
                     state.shadow.put(key, dict.fromkeys(self._shadows, NO_ROW))
             else:
                 lists = self._composed(run, key, user, message, values)
+            first = next(iter(lists.values()))
+            user.ordinary, user.untouched = first.ordinary, first.untouched
             user.clock_us = tick(user.clock_us, message.time_ms)
             digests = [one.digest(bytes(user.known)) for one in lists.values()]
             digest = b"".join(digests) if user.personalise else b"off"
             if digest != user.digest:
                 user.digest, user.generation = digest, user.generation + 1
-                user.listed = _stored_row(user, next(iter(lists.values())), model)
+                user.listed = _stored_row(user, first, model)
                 for surface, one in lists.items() if self._settings.rows else ():
                     owner, strategy = (tenant, name, surface), self._strategies[surface]
                     run.outs.append(Out("rows", key, list_row(owner, user, one, strategy)))
@@ -273,11 +279,12 @@ class Ranking:
         ranked = score(candidates, values, settings, self._snapshot)
         user.snapshot, user.features = ranked.snapshot, ranked.features
         shares = shares_of(user, message.time_ms, settings)
+        earned = places(run.state.newcomers.get(whose(message)[0]))
         if self._shadows:
             rows = {name: self._shadow_row(run, key, message, ranked, values, shares, name)
                     for name in self._shadows}  # fmt: skip
             run.state.shadow.put(key, rows)
-        return {surface: listed(ranked, strategy, shares, settings.list_max)
+        return {surface: listed(ranked, strategy, shares, settings.list_max, earned)
                 for surface, strategy in self._strategies.items()}  # fmt: skip
 
     def _shadow_row(
@@ -294,7 +301,8 @@ class Ranking:
             candidates = self._candidates(run, key, user, message, names)
             ranked = score(candidates, shadow.values(values), settings)
         (strategy,) = strategies.values()
-        return row_of(listed(ranked, strategy, shares, settings.list_max))
+        earned = places(run.state.newcomers.get(whose(message)[0]))
+        return row_of(listed(ranked, strategy, shares, settings.list_max, earned))
 
     def settle(self, state: RankingState, limit: int | None = None) -> list[Out]:
         """Profiles of users that did something since theirs was written."""

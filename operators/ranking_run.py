@@ -22,7 +22,8 @@ from operators.messages import (
     Said,
     UserChanged,
 )
-from operators.packing import Keys
+from operators.newcomers import Newcomers, count
+from operators.packing import Keys, key_of
 from operators.served import Served, SharedRow
 from operators.shadows import Merged, Row
 from operators.shelves import Shelf
@@ -43,7 +44,8 @@ class RankingState:
     By tenant, `standing` holds the row `all` as a reader finds it, and as shadows would have it,
     `earlier` what stood there before, `weights` those in force; `shadow` holds what shadows would
     have stored of a user, by name; `changed` (tenant, user) of the users whose stored profile has
-    to be renewed, `turn` the one of them that was renewed last.
+    to be renewed, `turn` the one of them that was renewed last; `newcomers`, by tenant, what places
+    for them are worth.
     """
 
     user: Table[RankedUser]
@@ -56,6 +58,7 @@ class RankingState:
     unavailable: Table[bytes]
     changed: Table[tuple[str, str]]
     turn: Table[str]
+    newcomers: Table[Newcomers]
 
 
 OfUser = Pulled | Recalled | Noted | Said | UserChanged | Forget | Expired
@@ -170,3 +173,11 @@ def note_availability(state: RankingState, message: Availability) -> None:
 def stale_ms_of(state: RankingState, tenant: str) -> int:
     """Candidates that show no life after this time may be items that are forgotten; 0 for none."""
     return int.from_bytes(state.unavailable.get(scoped(tenant, STALE)) or b"", "little")
+
+
+def note_newcomers(state: RankingState, user: RankedUser, message: Pulled) -> None:
+    """A first like says whether places for what nobody has touched would have paid."""
+    if len(user.untouched):
+        tenant, liked = message.counted.signal.tenant, key_of(message.counted.figures)
+        known = state.newcomers.get(tenant) or Newcomers()
+        state.newcomers.put(tenant, count(known, user.ordinary, user.untouched, liked))

@@ -16,18 +16,21 @@ from numpy.typing import NDArray
 
 from operators import features
 from operators.accumulator import AccumulatorSettings, RankedUser
-from operators.candidates import BEST_AT, INTEREST, MAIN, best_of, choose, features_of
+from operators.candidates import BEST_AT, INTEREST, MAIN, USERS, best_of, choose, features_of
 from operators.candidates import CONTENT as CONTENT_SUM
 from operators.composing import (
     CO_OCCURRENCE,
     CONTENT,
+    FIRST,
     Offer,
     Places,
     Strategy,
     compose,
+    give,
 )
 from operators.features import Floats, Reference
 from operators.mood import MoodSettings
+from operators.newcomers import PLACES_MAX
 from operators.packing import EPOCH_MS, HOUR_MS, Keys, Words
 from operators.shelves import Shelf
 
@@ -105,6 +108,9 @@ class Scored:
         slots: Of the interest that a place was given to, 0 for none.
         lists: Name of the shared list that an item is from, empty for the user's own rows.
         propensities: Chance with which each got its place.
+        ordinary: Keys of the first ten as they are without places for newcomers; empty where the
+            user has none.
+        untouched: Keys of these newcomers, likest first.
     """
 
     ids: list[str]
@@ -116,6 +122,8 @@ class Scored:
     slots: NDArray[np.int64]
     lists: list[str]
     propensities: Floats
+    ordinary: Keys
+    untouched: Keys
 
     @property
     def personal(self) -> bool:
@@ -134,9 +142,10 @@ class Scored:
         return blake2b(b"\x00".join([*parts, known]), digest_size=8).digest()
 
 
+NO_KEYS: Keys = np.empty(0, np.uint64)
 NOTHING = Scored(
     [], np.empty(0, np.uint64), np.empty(0), np.empty(0), np.empty(0, np.int64),
-    np.empty(0, np.int64), np.empty(0, np.int64), [], np.empty(0),
+    np.empty(0, np.int64), np.empty(0, np.int64), [], np.empty(0), NO_KEYS, NO_KEYS,
 )  # fmt: skip
 """In place of a list of a user who wants none of the user's own: no profile is read for it."""
 
@@ -167,7 +176,9 @@ def score(one: Candidates, values: Floats, settings: RankingSettings, snapshot: 
     return Ranked(one, rows, keys, own, chosen[best], scores, parts, kept)
 
 
-def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size: int) -> Scored:
+def listed(
+    ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size: int, earned: int = 0
+) -> Scored:
     """The list of one surface.
 
     Args:
@@ -175,6 +186,7 @@ def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size
         strategy: Of the surface.
         shares: Of the user's interests by slot; empty for none.
         size: Items at the most.
+        earned: Places of a hybrid list for what nobody has touched, where they are to be earned.
     """
     shelf, own, found = ranked.candidates.shelf, ranked.own, ranked.places
     rows = ranked.rows
@@ -182,9 +194,11 @@ def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size
     sources = np.concatenate([np.where(said, CONTENT, CO_OCCURRENCE), shelf.sources])
     contextual = np.concatenate([np.zeros(own, bool), shelf.contextual])
     slots = rows[found, INTEREST].astype(np.int64)
-    unproven = (rows[found, CONTENT_SUM] > 0) & ~(rows[found, MAIN] > 0)
-    offer = Offer(sources[found], slots, contextual[found], unproven)
+    offer = Offer(sources[found], slots, contextual[found])
     places = compose(offer, strategy, shares, _draw(ranked.candidates), size)
+    ordinary, newcomers = places, _newcomers(ranked, said)
+    if len(newcomers):
+        places = _given(places, newcomers, strategy, earned, offer.sources)
     at = found[places.numbers]
     numbers, ids = at.tolist(), ranked.candidates.user.ids
     return Scored(
@@ -192,7 +206,35 @@ def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size
         ranked.keys[at], _descending(ranked.scores, places), ranked.item_scores[places.numbers],
         sources[at], rows[at, BEST_AT].astype(np.int64), places.slots,
         ["" if n < own else shelf.lists[n - own] for n in numbers], places.propensities,
+        ranked.keys[found[ordinary.numbers[:FIRST]]] if len(newcomers) else NO_KEYS,
+        ranked.keys[found[newcomers[:PLACES_MAX]]],
     )  # fmt: skip
+
+
+def _newcomers(ranked: Ranked, said: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Numbers of the candidates that nobody has touched and only content names, likest first."""
+    rows, own, found = ranked.rows, ranked.own, ranked.places
+    new = said & (rows[:own, USERS] <= 0) & ~(rows[:own, MAIN] > 0)
+    if not new.any():
+        return np.empty(0, np.int64)
+    numbers = np.flatnonzero(np.append(new, np.zeros(len(rows) - own, bool))[found])
+    order = np.argsort(-rows[found[numbers], CONTENT_SUM], kind="stable")
+    likest: NDArray[np.int64] = numbers[order][:FIRST]
+    return likest
+
+
+def _given(
+    places: Places, newcomers: NDArray[np.int64], strategy: Strategy, earned: int,
+    sources: NDArray[np.int64],
+) -> Places:  # fmt: skip
+    """The places of a list with those given to newcomers."""
+    fixed = strategy.content_places
+    earned = earned if strategy.kind == "hybrid" else 0
+    count = min(earned if fixed == "earned" else fixed, FIRST - strategy.explore_places)
+    if "content" in strategy.most:
+        first = sources[places.numbers[:FIRST]]
+        count = min(count, max(0, strategy.most["content"] - int((first == CONTENT).sum())))
+    return give(places, newcomers.tolist(), count, strategy) if count else places
 
 
 def _descending(scores: Floats, places: Places) -> Floats:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.composing import FIRST, Offer, Strategy, compose
+from operators.composing import FIRST, Offer, Strategy, compose, give
 from operators.describing import written
 from operators.events import EMOTIONS, Border, Preferences, Rejected
 from operators.features_wire import Named, TextSignal, encode
@@ -227,8 +227,7 @@ def test_a_mood_moves_shares_only_as_its_mode_says(mode, felt, brighter):
 def offer(*kinds: tuple[str, int], contextual=()) -> Offer:
     sources = [SOURCES.index(source) for source, _ in kinds]
     return Offer(np.array(sources, int), np.array([slot for _, slot in kinds], int),
-                 np.array([n in contextual for n in range(len(kinds))], bool),
-                 np.zeros(len(kinds), bool))  # fmt: skip
+                 np.array([n in contextual for n in range(len(kinds))], bool))  # fmt: skip
 
 
 CF = [("co_occurrence", 1)] * 20 + [("co_occurrence", 2)] * 5
@@ -242,9 +241,36 @@ def test_a_second_interest_gets_places_that_its_scores_would_not_earn():
     places = compose(offer(*CF), Strategy(interest_places=2), {1: 0.6, 2: 0.4}, 0, 15)
     assert np.flatnonzero(places.given).tolist() == [4, 9]
     assert numbers(places)[4] == 20
+    one_short = compose(offer(*CF), Strategy(interest_places=2), {1: 0.81, 2: 0.19}, 0, 15)
+    assert not one_short.given.any()
     assert numbers(compose(offer(*CF), Strategy(interest_places=0), {1: 1.0}, 0, 15)) == [
         *range(15)
     ]
+
+
+def test_newcomers_come_before_the_explored_places_and_what_gives_way_behind_the_first_ten():
+    mixed = [("co_occurrence", 1)] * 12 + [("fresh", 0)] + [("content", 0)] * 3
+    strategy = Strategy(interest_places=0, explore_places=1)
+    places = compose(offer(*mixed), strategy, {}, 0, 15)
+    found = give(places, [14, 13, 15], 2, strategy)
+    assert numbers(found) == [0, 1, 2, 3, 4, 5, 6, 14, 13, 12, 7, 8, 9, 10, 11]
+    assert np.flatnonzero(found.given).tolist() == [7, 8, 9]
+    assert numbers(give(places, [2, 14], 1, strategy))[8] == 14  # 2 stands there already
+
+
+@given(
+    st.integers(0, 25), st.integers(0, FIRST), st.integers(0, 3),
+    st.lists(st.integers(0, 24), unique=True, max_size=FIRST),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_newcomers_take_places_and_nothing_else_is_lost(size, count, explored, newcomers):
+    strategy = Strategy(interest_places=0, explore_places=explored)
+    plain = compose(offer(*[("co_occurrence", 0)] * size), strategy, {}, 0, 30)
+    found = give(plain, [n for n in newcomers if n < size], count, strategy)
+    assert sorted(numbers(found)) == sorted(numbers(plain))
+    first, due = numbers(found)[:FIRST], [n for n in newcomers if n < size][:count]
+    assert size < FIRST or set(due[: FIRST - explored]) <= set(first)
+    assert len(set(numbers(plain)[:FIRST]) - set(first)) <= count
 
 
 def test_by_interests_alone_all_ten_follow_the_shares():
@@ -328,9 +354,15 @@ def checkerboard(stage: Ranked, burst: int) -> ListRow:
     return stage.lists["u"]
 
 
-@pytest.mark.parametrize(("burst", "places"), [(30, 2), (90, 1)])
-def test_a_second_interest_survives_a_burst_of_the_first(burst, places):
-    with_it, without = ranking(), ranking(surfaces={"": Strategy(interest_places=0)})
+@pytest.mark.parametrize(("kind", "burst", "places"), [
+    ("hybrid", 30, 1), ("interests", 30, 2), ("interests", 90, 1),
+])  # fmt: skip
+def test_a_second_interest_survives_a_burst_of_the_first(kind, burst, places):
+    surfaces = {"": Strategy(kind=kind)}
+    with_it, without = (
+        ranking(surfaces=surfaces),
+        ranking(surfaces={"": Strategy(interest_places=0)}),
+    )
     row = checkerboard(with_it, burst)
     old = [item for item in row.ids[:10] if item.startswith("a")]
     assert len(old) == places
