@@ -21,6 +21,7 @@ from deploy.cluster import Cluster
 from deploy.connections import Plan, plan
 from deploy.errors import HeadwaterError
 from deploy.replay.progress import show_on
+from deploy.sending import connect, undelivered
 from deploy.serving import tables, view
 from deploy.serving.store import Profile, Store
 from deploy.serving.view import ShownItem, ShownList
@@ -251,10 +252,6 @@ def _keys(consumer: Any) -> Iterator[str | None]:
 
 
 def _send(kafka: Kafka, topic: str, key: str, record: Mapping[str, object]) -> None:
-    from confluent_kafka import Producer
-
-    client = Producer({**python_client(kafka), "linger.ms": 0, "log_level": 0})
-    client.produce(topic, json.dumps(record), key=key)
-    if client.flush(TIMEOUT_S):
-        msg = f"the record of {key} did not reach Kafka"
+    if why := undelivered(connect(kafka), topic, key, json.dumps(record).encode()):
+        msg = f"the record of {key} did not reach Kafka ({why}): does it run?"
         raise TextsError(msg)

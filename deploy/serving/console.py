@@ -12,6 +12,7 @@ from msgspec import Struct
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from deploy import sending
 from deploy.connections import plan
 from deploy.replay.progress import show_on
 from deploy.serving import erasure, held, hiding, tables, view
@@ -162,7 +163,7 @@ def hide(
         held_of = held.records_of(planned.kafka, tenant, user, show, [planned.kafka.events])
         records = [one.value for one in held_of]
     event = hiding.changed(records, tenant, user, tags, shown, now_ms())
-    hiding.send(erasure.connect(planned.kafka), planned.kafka.events, event)
+    hiding.send(sending.connect(planned.kafka), planned.kafka.events, event)
     named = ", ".join(event.preferences.hidden_tags or []) or "none"
     text = f"Sent {event.event_id}: hidden tags of {user} are now: {named}."
     console.print(text, soft_wrap=True)
@@ -207,7 +208,7 @@ def erase(config: Path | None, tenant: str, user: str, *, wait: bool, as_json: b
         rows = store.rows_of(tenant, user)
         if not any(rows.values()):
             console.print(f"Nothing is stored of {user}; the request is sent nevertheless.")
-        client = erasure.connect(planned.kafka)
+        client = sending.connect(planned.kafka)
         event = erasure.ask(client, planned.kafka.events, tenant, user, now_ms())
         console.print(
             f"Sent {event.event_id}: forget {user} up to {tables.instant(event.event_time)}."

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from deploy.errors import HeadwaterError
-from deploy.serving import erasure
+from deploy.sending import Client, undelivered
 from deploy.serving.store import Profile
 from operators.events import UserUpdate
 
@@ -61,13 +61,13 @@ def _updates(records: Sequence[Any]) -> Iterator[UserUpdate]:
                 yield update
 
 
-def send(client: erasure.Client, topic: str, event: UserUpdate) -> None:
+def send(client: Client, topic: str, event: UserUpdate) -> None:
     """Send the event.
 
     Raises:
         HidingError: It did not arrive.
     """
-    if why := erasure.undelivered(client, topic, event.user_id, msgspec.json.encode(event)):
+    if why := undelivered(client, topic, event.user_id, msgspec.json.encode(event)):
         msg = f"the settings of {event.user_id} did not reach Kafka ({why}): does it run?"
         raise HidingError(msg)
 

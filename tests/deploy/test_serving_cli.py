@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from deploy import sending
 from deploy.cli import app
 from deploy.serving import console, erasure, held, hiding
 from deploy.serving.erasure import ErasureError
@@ -159,7 +160,7 @@ def test_profile_hides_and_shows_tags_and_keeps_all_else_that_the_user_has_set(s
 
     client = Client(store)
     monkeypatch.setattr(held, "records_of", records)
-    monkeypatch.setattr(erasure, "connect", lambda _: client)
+    monkeypatch.setattr(sending, "connect", lambda _: client)
     store.profiles["default", "u"] = Profile(as_of_ms=AS_OF_MS + 1000)
     result = invoke("profile", "u", "--hide", "dog", "--hide", "cat", "--show", "sea")
     assert result.exit_code == 0, result.exception
@@ -195,7 +196,7 @@ class Client:
 def test_erase_sends_the_contracts_event_and_waits_for_the_rows_to_go(store, monkeypatch):
     store.lists["t", "u", "home"] = own(item("a", 1.0))
     client = Client(store)
-    monkeypatch.setattr(erasure, "connect", lambda _: client)
+    monkeypatch.setattr(sending, "connect", lambda _: client)
     result = invoke("erase", "u", "--tenant", "t", "--wait")
     assert result.exit_code == 0, result.output
     ((topic, key, event),) = client.records
@@ -212,14 +213,14 @@ def test_erase_goes_to_the_topic_of_the_settings(store, monkeypatch, tmp_path):
     file = tmp_path / "h.toml"
     file.write_text("[recommend.kafka]\nevents = 'mine'\n")
     client = Client(store)
-    monkeypatch.setattr(erasure, "connect", lambda _: client)
+    monkeypatch.setattr(sending, "connect", lambda _: client)
     assert invoke("erase", "u", "-c", str(file)).exit_code == 0
     assert client.records[0][0] == "mine"
 
 
 def test_erase_of_somebody_unknown_is_sent_nevertheless(store, monkeypatch):
     client = Client(store)
-    monkeypatch.setattr(erasure, "connect", lambda _: client)
+    monkeypatch.setattr(sending, "connect", lambda _: client)
     assert "Nothing is stored of u" in invoke("erase", "u").output
     assert len(client.records) == 1
 
@@ -229,7 +230,7 @@ def test_erase_of_somebody_unknown_is_sent_nevertheless(store, monkeypatch):
 )
 def test_an_erasure_that_does_not_reach_kafka_is_an_error(store, monkeypatch, failure, left, why):
     client = Client(store, failure, left)
-    monkeypatch.setattr(erasure, "connect", lambda _: client)
+    monkeypatch.setattr(sending, "connect", lambda _: client)
     assert f"did not reach Kafka ({why})" in str(invoke("erase", "u").exception)
 
 
