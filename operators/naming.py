@@ -1,12 +1,13 @@
 """Names of clusters: their most telling words, by class-based TF-IDF (Grootendorst 2022, BERTopic).
 
-    worth = tf(word, cluster) * log(1 + A / tf(word)),   A = words a cluster, on average
+    worth = tf(word, cluster) * log(share of the word in the cluster / share of it in all)
 
-in each language by itself. The words are tags of items, so names hold nouns and names and no stop
-words or markup. Left out, where there are others, is a word that is hardly more frequent in the
-cluster than in all, one of a single item, and one that another word of the name holds already. A
-cluster is named in the languages that a fair part of its items are in; a text in another language
-is told the name in the one that most of them are in.
+in each language by itself. (BERTopic's log(1 + A / tf(word)), with A words a cluster on average,
+never comes down to nothing: words of all clusters stayed in names.) The words are tags of items, so
+names hold nouns and names and no stop words or markup; a word that another one of the name holds
+already is left out, and one of a single item where there are many. A cluster is named in the
+languages that a fair part of its items are in; a text in another language is told the name in the
+one that most of them are in.
 
 Names are made anew with each map and whenever a quarter more items have been learned, so they
 become better without wavering from item to item. What tells a cluster is therefore its id, which
@@ -27,8 +28,7 @@ SHARE_MIN = 0.1
 """Part of a cluster's items that a language has to have, for a name in it."""
 
 _RENAMED_AT = 1.25
-_ALONE = 1.5
-_LIFT = 1.2
+_MANY, _ALONE = 8.0, 1.5
 _NAMED = re.compile(r"(?:(.+) )?#(\d+-[0-9a-f]{4})")
 
 
@@ -93,7 +93,7 @@ def rename(known: Clusters, settings: ClusterSettings) -> None:
         spoken = sorted(language for language in one.words if one.items[language] >= least)
         one.names = {} if spoken else {"": ""}
         for language in spoken:
-            best = _telling(one.words[language], everywhere[language], known)
+            best = _telling(one, language, everywhere[language], known.gain)
             words = _chosen(best, taken[language], settings.name_words)
             taken[language].add(frozenset(words))
             one.names[language] = " / ".join(words)
@@ -112,19 +112,19 @@ def _everywhere(known: Clusters, language: str) -> Mapping[str, float]:
 
 
 def _telling(
-    words: Mapping[str, float], everywhere: Mapping[str, float], known: Clusters
+    one: Cluster, language: str, everywhere: Mapping[str, float], gain: float
 ) -> list[str]:
     """The words of a cluster and language, most telling first."""
+    words = {word: tf for word, tf in one.words[language].items() if tf > 0}
     total, own = sum(everywhere.values()), sum(words.values())
-    average = total / len(known.clusters)
+    many = one.count >= _MANY * gain
 
-    def rank(word: str) -> tuple[int, float, str]:
-        tf, overall = words[word], everywhere[word]
-        is_common = tf * total < _LIFT * overall * own and len(known.clusters) > 1
-        is_alone = tf < _ALONE * known.gain
-        return 2 * is_common or is_alone, -tf * log(1 + average / overall), word
+    def rank(word: str) -> tuple[bool, float, float, str]:
+        tf = words[word]
+        worth = tf * log(tf * total / (own * everywhere[word]))
+        return many and tf < _ALONE * gain, -worth, -tf, word
 
-    return sorted((word for word, tf in words.items() if tf > 0), key=rank)
+    return sorted(words, key=rank)
 
 
 def _chosen(words: Sequence[str], taken: Collection[frozenset[str]], count: int) -> list[str]:
