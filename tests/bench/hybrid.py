@@ -18,6 +18,29 @@ the job maps them once it has seen the catalogue; neighbours are the 20 nearest 
 
 Content kNN, which knows nothing of what people do together, is
 `--weight content=1 --weight c0=0 --weight unproven=0`.
+
+HR@10 (learned / at the starting weights), default settings, 2026-11-26; 48,580 first likes of films
+(4,099 cold, 36,353 warm) and 6,674 of instruments (805 cold, 3,586 warm):
+
+| | cold | young | warm | total |
+| --- | --- | --- | --- | --- |
+| films, without text | 0 / 0 | .0595 / .0464 | .2104 / .1830 | .1674 / .1447 |
+| films, with text | .0088 / .0046 | .0641 / .0497 | .2087 / .1831 | .1677 / .1457 |
+| instruments, without text | 0 / 0 | .0223 / .0399 | .1924 / .1450 | .1110 / .0916 |
+| instruments, with text | .0273 / .0211 | .0377 / .0469 | .1857 / .1414 | .1160 / .0945 |
+| instruments, content kNN | .0422 | .0403 | .0335 | .0369 |
+| quarter: films, without text, learned | 0 | .0619 | .2100 | .1675 |
+| quarter: films, with text, learned | .0083 | .0656 | .2091 | .1682 |
+| quarter: films, content kNN | .0412 | .0381 | .0469 | .0449 |
+| quarter: instruments, without text | 0 / 0 | .0228 / .0399 | .1933 / .1450 | .1116 / .0916 |
+| quarter: instruments, with text | .0435 / .0522 | .0372 / .0460 | .1835 / .1375 | .1166 / .0959 |
+| quarter: instruments, content kNN | .0522 | .0438 | .0362 | .0408 |
+
+So texts bring cold items up from nothing, and the whole is no worse. Cold items reach content kNN
+on instruments by quarter, where nothing is learned, and nowhere else: more places would have to be
+given than bring hits. (As many as the share of likes that go to cold items, on the first 20,000
+films by quarter: cold .0229 to .0508, total .2719 to .2673.) Of warm instruments some hits are lost
+to young and cold ones. Content kNN of instruments has no earned places, that of films has.
 """
 
 import argparse
