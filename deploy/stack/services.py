@@ -110,6 +110,9 @@ def flink_environment(layout: Layout, tools: Tools, log: str = "client") -> dict
         "PYTHONPATH": os.pathsep.join(python_path),
         "PATH": os.pathsep.join([str(tools.python.parent), os.environ.get("PATH", os.defpath)]),
         "TMPDIR": str(tmp),
+        # numpy's own threads would wait for each other where every core has work already; torch
+        # has threads of its own.
+        "OPENBLAS_NUM_THREADS": "1",
     }
 
 
