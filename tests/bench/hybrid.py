@@ -26,11 +26,12 @@ HR@10 (learned / at the starting weights), default settings, 2026-11-26; 48,580 
 | --- | --- | --- | --- | --- |
 | films, without text | 0 / 0 | .0595 / .0464 | .2104 / .1830 | .1674 / .1447 |
 | films, with text | .0088 / .0046 | .0641 / .0497 | .2087 / .1831 | .1677 / .1457 |
+| films, content kNN | .0327 | .0278 | .0396 | .0370 |
 | instruments, without text | 0 / 0 | .0223 / .0399 | .1924 / .1450 | .1110 / .0916 |
 | instruments, with text | .0273 / .0211 | .0377 / .0469 | .1857 / .1414 | .1160 / .0945 |
 | instruments, content kNN | .0422 | .0403 | .0335 | .0369 |
 | quarter: films, without text, learned | 0 | .0619 | .2100 | .1675 |
-| quarter: films, with text, learned | .0083 | .0656 | .2091 | .1682 |
+| quarter: films, with text | .0083 / .0080 | .0656 / .0506 | .2091 / .1830 | .1682 / .1461 |
 | quarter: films, content kNN | .0412 | .0381 | .0469 | .0449 |
 | quarter: instruments, without text | 0 / 0 | .0228 / .0399 | .1933 / .1450 | .1116 / .0916 |
 | quarter: instruments, with text | .0435 / .0522 | .0372 / .0460 | .1835 / .1375 | .1166 / .0959 |
