@@ -49,7 +49,7 @@ class Understand(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
         clusters: Of own topics.
         remembered: Vectors of the catalogue kept in the process of the model, about 900 bytes each
             at 384 dimensions.
-        bundle_records: Texts that go to the model together at most.
+        bundle_records: Texts that go to the model together at most; a checkpoint waits for them.
         bundle_ms: How long the first of them waits for the last.
     """
 
@@ -62,5 +62,5 @@ class Understand(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
     own_topics: Literal["auto", "instead", "beside", "off"] = "auto"
     clusters: ClusterSettings = field(default_factory=ClusterSettings)
     remembered: Positive = 200_000
-    bundle_records: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    bundle_records: Annotated[int, Meta(ge=1, le=10_000)] = 2000
     bundle_ms: Positive = 50

@@ -52,6 +52,11 @@ _ENOUGH_LETTERS = 24
 _SURE = 0.9
 
 
+def load() -> None:
+    """Load the statistical model, which the first long text would wait for."""
+    _identifier()
+
+
 def guard(text: str, said: str | None = None) -> tuple[str, str]:
     """The language, and a note if it is not the one that the sender says.
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from msgspec import Struct
 
+from udfs import language
 from udfs.errors import ModelError
 from udfs.handler import Embedded, Failure, Handler, Space, Text, Vector
 from udfs.text import content_key
@@ -120,11 +121,12 @@ class Reader:
         return "" if self.missing else str(self._encoder.space).rpartition("/")[0]
 
     def load(self) -> None:
-        """Load the encoder, then the finders.
+        """Load the encoder, then the finders, and what tells languages apart.
 
         Raises:
             ModelError: A model is missing or does not fit, and that is not to be borne.
         """
+        language.load()
         try:
             self._encoder.load()
             self._finders = self._make()

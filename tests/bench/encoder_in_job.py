@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> None:
         return
     numbers = [int(one) for one in arguments if one.isdigit()]
     overrides = [one for one in arguments if not one.isdigit()]
-    settings, texts = load(Understand, None, overrides), titles((numbers or [4000])[0])
+    settings, texts = load(Understand, None, overrides), titles((numbers or [9742])[0])
     before = loop(settings, texts)
     within = job(texts, overrides)
     after = loop(settings, texts)
