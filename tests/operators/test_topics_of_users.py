@@ -9,10 +9,10 @@ from operators.features_wire import ItemFeatures, Named, TextSignal, encode
 from operators.interests import Interests, InterestSettings, hide, name_of, touch
 from operators.results import ListRow, ProfileRow
 from operators.scoring import RankingSettings
+from tests.abouts import A, B, about
 from tests.builders import event, listing, user_update
 from tests.driven import featured as told
 from tests.graph import Graph
-from tests.operators.test_interests import A, B, about
 
 OLD, NEW, CHINESE = "guitar #1-aaaa", "guitar / strap #1-aaaa", "吉他 / 背带 #1-aaaa"
 
