@@ -118,16 +118,16 @@ class Catalogue:
         reading = message.reading
         group = scoped(message.tenant, reading.encoder)
         is_new = known is None or known.reading.encoded != reading.encoded
-        is_new |= changed.get(group, {}).get(message.item, False)
+        teaches = is_new or changed.get(group, {}).get(message.item, False)
         place = ItemPlace(message.time_ms, 0, -1, message.content, reading)
         if known is None:
             state.size.put(message.tenant, (state.size.get(message.tenant) or 0) + 1)
         else:
             place.clock_us = known.clock_us
             self._vacate(state, message.tenant, message.item, known, changed)
-        place.row = self._settle_in(state, group, message, known)
+        place.row = self._settle_in(state, group, message, is_new=is_new)
         state.item.put(key, place)
-        changed.setdefault(group, {})[message.item] = is_new
+        changed.setdefault(group, {})[message.item] = teaches
 
     def _vacate(
         self,
@@ -150,7 +150,7 @@ class Catalogue:
         state.group.put(name, group)
 
     def _settle_in(
-        self, state: CatalogueState, name: str, message: ItemRead, known: ItemPlace | None
+        self, state: CatalogueState, name: str, message: ItemRead, *, is_new: bool
     ) -> int:
         """Count an item into its group; the row of its vector, -1 if it has none."""
         group = state.group.get(name) or Group()
@@ -160,7 +160,7 @@ class Catalogue:
         if message.reading.encoded:
             row = group.free.pop() if group.free else group.rows
             group.rows = max(group.rows, row + 1)
-            self._store(state, name, group, row, message, known)
+            self._store(state, name, group, row, message, is_new=is_new)
         state.group.put(name, group)
         return row
 
@@ -171,14 +171,14 @@ class Catalogue:
         group: Group,
         row: int,
         message: ItemRead,
-        known: ItemPlace | None,
+        *,
+        is_new: bool,
     ) -> None:
         """Write a vector into its row; count it into the sums of the map if it is a new one."""
         encoded = np.frombuffer(message.reading.encoded, "<f2")
         chunk = chunk_of(state, name, row, len(encoded))
         chunk.set(row % CHUNK_ROWS, message.item, encoded)
         state.chunk.put(chunk_key(name, row), chunk)
-        is_new = known is None or known.reading.encoded != message.reading.encoded
         if is_new and group.version < len(self._settings.map_counts):
             moments = state.moments.get(name) or Moments.none(len(encoded))
             moments.add(encoded.astype(np.float32)[None])
@@ -207,7 +207,7 @@ class Catalogue:
             state.group.put(name, group)
             bare = [item for item in items if place_of(state, name, item).row < 0]
             items = [*self._all_items(state, name, group), *bare]
-        counted = self._teach(state, name, changed, anew=anew)
+        counted = self._teach(state, name, group, changed, anew=anew)
         places = [place_of(state, name, item) for item in items]
         near = self._neighbours(state, name, group, space, items, places)
         topics = self._own.of(state.clusters, name, [place.reading for place in places])
@@ -226,12 +226,12 @@ class Catalogue:
         self,
         state: CatalogueState,
         name: str,
+        group: Group,
         changed: Mapping[str, bool],
         *,
         anew: bool,
     ) -> list[Out]:
         """Let items with a new text teach the clusters of their group; counters."""
-        group: Group = kept(state.group.get(name))
 
         def samples(items: Iterable[str]) -> list[Sample]:
             places = [(item, place_of(state, name, item)) for item in items]

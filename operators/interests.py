@@ -12,7 +12,7 @@ Vectors are `packing.code_of` codes. Codes of different model versions are never
 interest of an earlier model keeps its items and fades.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -284,11 +284,7 @@ def _join(
     one.last_ms = newer
     one.positive += share if share >= 0.5 else 0.0
     one.negative += 1 - 2 * share if share < 0.5 else 0.0
-    for name, weight in about.tags:
-        renamed(one.tags, name)
-        one.tags[name] = one.tags.get(name, 0.0) + share * weight
-    while len(one.tags) > TAGS_OF_INTEREST:
-        del one.tags[min(one.tags, key=lambda name: (one.tags[name], name))]
+    _add_tags(one.tags, [(name, share * weight) for name, weight in about.tags])
 
 
 def _make_room(mine: Interests, time_ms: int, settings: InterestSettings) -> Moves:
@@ -344,11 +340,16 @@ def _merge(kept: Interest, gone: Interest, settings: InterestSettings) -> None:
     kept.last_ms = newer
     kept.positive += gone.positive
     kept.negative += gone.negative
-    for name, weight in gone.tags.items():
-        renamed(kept.tags, name)
-        kept.tags[name] = kept.tags.get(name, 0.0) + weight
-    while len(kept.tags) > TAGS_OF_INTEREST:
-        del kept.tags[min(kept.tags, key=lambda name: (kept.tags[name], name))]
+    _add_tags(kept.tags, gone.tags.items())
+
+
+def _add_tags(tags: dict[str, float], named: Iterable[tuple[str, float]]) -> None:
+    """Add to the tags of an interest; of too many the lightest go."""
+    for name, weight in named:
+        renamed(tags, name)
+        tags[name] = tags.get(name, 0.0) + weight
+    while len(tags) > TAGS_OF_INTEREST:
+        del tags[min(tags, key=lambda name: (tags[name], name))]
 
 
 def _tag(

@@ -71,7 +71,8 @@ class OwnTopics:
         """
         if self._use == "off" or not version:
             return []
-        known, is_first = table.get(name) or Clusters(), table.get(name) is None
+        found = table.get(name)
+        known, is_first = found or Clusters(), found is None
         taught = every() if anew or is_first else fresh
         if len(taught) < (GROUPED_MIN if is_first else 1):
             return []

@@ -279,12 +279,11 @@ class Ranking:
         ranked = score(candidates, values, settings, self._snapshot)
         user.snapshot, user.features = ranked.snapshot, ranked.features
         shares = shares_of(user, message.time_ms, settings)
-        earned = places(run.state.newcomers.get(whose(message)[0]))
         if self._shadows:
             rows = {name: self._shadow_row(run, key, message, ranked, values, shares, name)
                     for name in self._shadows}  # fmt: skip
             run.state.shadow.put(key, rows)
-        return {surface: listed(ranked, strategy, shares, settings.list_max, earned)
+        return {surface: listed(ranked, strategy, shares, settings.list_max)
                 for surface, strategy in self._strategies.items()}  # fmt: skip
 
     def _shadow_row(
@@ -301,8 +300,7 @@ class Ranking:
             candidates = self._candidates(run, key, user, message, names)
             ranked = score(candidates, shadow.values(values), settings)
         (strategy,) = strategies.values()
-        earned = places(run.state.newcomers.get(whose(message)[0]))
-        return row_of(listed(ranked, strategy, shares, settings.list_max, earned))
+        return row_of(listed(ranked, strategy, shares, settings.list_max))
 
     def settle(self, state: RankingState, limit: int | None = None) -> list[Out]:
         """Profiles of users that did something since theirs was written."""
@@ -323,8 +321,8 @@ class Ranking:
             run.shelves[names] = self._shelves.of(state.shared, tenant, names[1:])
         shelf, reference = run.shelves[names]
         seen = seen_keys(state.seen, key, user)
-        unavailable = unavailable_of(state, tenant)
-        return Candidates(user, seen, shelf, unavailable, reference, message.time_ms, name)
+        unavailable, earned = unavailable_of(state, tenant), places(state.newcomers.get(tenant))
+        return Candidates(user, seen, shelf, unavailable, reference, message.time_ms, name, earned)
 
     def _names(self, user: RankedUser, strategies: Mapping[str, Strategy]) -> list[str]:
         """Shared lists that candidates come from; a user without events gets the own ones first."""

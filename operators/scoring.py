@@ -60,7 +60,11 @@ class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
 
 @dataclass
 class Candidates:
-    """One user's candidates and what they are measured against."""
+    """One user's candidates and what they are measured against.
+
+    Attributes:
+        earned: Places of a hybrid list for what nobody has touched, where they are to be earned.
+    """
 
     user: RankedUser
     seen: Keys
@@ -69,6 +73,7 @@ class Candidates:
     reference: Reference
     time_ms: int
     name: str
+    earned: int
 
 
 @dataclass
@@ -176,9 +181,7 @@ def score(one: Candidates, values: Floats, settings: RankingSettings, snapshot: 
     return Ranked(one, rows, keys, own, chosen[best], scores, parts, kept)
 
 
-def listed(
-    ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size: int, earned: int = 0
-) -> Scored:
+def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size: int) -> Scored:
     """The list of one surface.
 
     Args:
@@ -186,7 +189,6 @@ def listed(
         strategy: Of the surface.
         shares: Of the user's interests by slot; empty for none.
         size: Items at the most.
-        earned: Places of a hybrid list for what nobody has touched, where they are to be earned.
     """
     shelf, own, found = ranked.candidates.shelf, ranked.own, ranked.places
     rows = ranked.rows
@@ -198,7 +200,7 @@ def listed(
     places = compose(offer, strategy, shares, _draw(ranked.candidates), size)
     ordinary, newcomers = places, _newcomers(ranked, said)
     if len(newcomers):
-        places = _given(places, newcomers, strategy, earned, offer.sources)
+        places = _given(places, newcomers, strategy, ranked.candidates.earned, offer.sources)
     at = found[places.numbers]
     numbers, ids = at.tolist(), ranked.candidates.user.ids
     return Scored(
