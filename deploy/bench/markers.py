@@ -48,7 +48,14 @@ class Channel:
         )
 
     def send(self, user: str, time_ms: int, partition: int | None = None) -> None:
-        """Send one event of a user on `item`, to a partition if it matters which."""
+        """Send one event of a user on `item`, to a partition if it matters which.
+
+        Raises:
+            BenchError: No item is known: the job would refuse the event.
+        """
+        if not self.item:
+            msg = "no item is known yet: those of a data set come among its events; give a --warmup"
+            raise BenchError(msg)
         body = event_body(self._names.tenant, user, user, self.item, "view")
         self._client.produce(
             self._names.events,

@@ -1,6 +1,9 @@
+from types import SimpleNamespace
+
 import pytest
 
-from deploy.bench.markers import Probes, Progress
+from deploy.bench.job import Names
+from deploy.bench.markers import Channel, Probes, Progress
 from deploy.bench.options import BenchError
 
 
@@ -110,3 +113,11 @@ def test_waiting_ends_with_the_patience() -> None:
     progress.mark([10])
     with pytest.raises(BenchError, match="rows of only 0 records are there"):
         progress.wait(0.01)
+
+
+def test_without_an_item_no_marker_goes_out_that_the_job_would_refuse() -> None:
+    session = SimpleNamespace(prepare=lambda query: query)
+    channel = Channel("127.0.0.1:1", Names("now"), session, "headwater", "home")
+    with pytest.raises(BenchError, match="give a --warmup"):
+        channel.send("marker-0000-0", 1000, 0)
+    assert not channel.totals
