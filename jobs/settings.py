@@ -132,6 +132,8 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             the large ones, users with candidates and items with neighbours, a fiftieth.
         journal_batches: Batches of a bucket after which its changed state is stored; until then a
             restore applies the noted batches once more.
+        hold_max_ms: Live, how long a stage that is at work most of its time gathers micro-batches
+            at the most, to keep up with fewer and larger ones; 0 for never.
         buffer_timeout_ms: How long an exchange between tasks may hold a record back.
         parallelism: Of the job; None means the cluster's default.
     """
@@ -143,6 +145,7 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     buckets: Annotated[int, Meta(ge=1, le=720)] = 16
     cache_entries: Positive = 20_000
     journal_batches: Positive = 100
+    hold_max_ms: Annotated[int, Meta(ge=0)] = 5000
     buffer_timeout_ms: Annotated[int, Meta(ge=0)] = 10
     parallelism: Positive | None = None
     kafka: Kafka = field(default_factory=Kafka)

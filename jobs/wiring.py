@@ -277,6 +277,7 @@ class Flow:
             journal_batches=self._settings.journal_batches,
             settle_ms=settle_ms or self._settings.settle_ms,
             event_time=self._settings.clock == "replay",
+            hold_max_ms=self._settings.hold_max_ms,
             whole=self._whole,
             records=records,
         )

@@ -147,7 +147,7 @@ COST = Question(
         ),
         Panel(
             title="Messages in a batch", unit="count",
-            meaning="Thin batches cost more each; batch_ms trades them for freshness.",
+            meaning="A stage that is busy most of its time gathers more; see hold_max_ms.",
             queries={"$stage": "headwater:batch_fill:5m"},
         ),
         Panel(

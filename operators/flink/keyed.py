@@ -17,6 +17,7 @@ from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
 from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
+from operators.flink.pacing import Pace
 from operators.flink.state import (
     FlinkTable,
     Journal,
@@ -38,6 +39,9 @@ settle all."""
 
 RECORDS_MAX = 1000
 """Records in one row."""
+
+HELD_BYTES_MAX = 1_000_000
+"""Length of what a bucket gathers at the most: a backlog must not become one batch."""
 
 RecordOf = Callable[[Any], tuple[str, str]]
 """Key and value of the record of a message, JSON."""
@@ -89,6 +93,7 @@ class KeyedShell(KeyedProcessFunction):
         journal_batches: Batches of a bucket after which its changed values are stored.
         settle_ms: How often the stage is asked for what it holds back.
         event_time: Whether that is by event time or by processing time.
+        hold_max_ms: By processing time, how long batches are gathered at the most, see `pacing`.
         whole: Stages that have all their state in bucket 0.
         records: By channel, what makes key and value of a message's record for a topic. Such a
             channel's rows hold `record_lines` and no packed messages.
@@ -104,6 +109,7 @@ class KeyedShell(KeyedProcessFunction):
         journal_batches: int,
         settle_ms: int,
         event_time: bool,
+        hold_max_ms: int = 0,
         whole: Collection[str] = (),
         records: Mapping[str, RecordOf] | None = None,
     ) -> None:
@@ -115,8 +121,10 @@ class KeyedShell(KeyedProcessFunction):
         self._journal_batches = journal_batches
         self._settle_ms = settle_ms
         self._event_time = event_time
+        self._hold_max_ms = 0 if event_time else hold_max_ms
         self._worked: set[int] = set()
         self._timed: set[int] = set()
+        self._held_until_ms: dict[int, int] = {}
         self._telling = False
         self._whole = frozenset(whole)
 
@@ -143,6 +151,7 @@ class KeyedShell(KeyedProcessFunction):
         self._kept = open_kept(runtime_context, stage.name, self._meaning)
         self._settles = stage.settle is not settle_nothing
         self._metrics = StageMetrics(runtime_context, stage.name, self._tables.values())
+        self._pace = Pace(self._hold_max_ms)
 
     def close(self) -> None:
         self._metrics.tell()
@@ -151,7 +160,7 @@ class KeyedShell(KeyedProcessFunction):
         bucket = value[0]
         if self._settles and self._event_time:
             yield from self._settle_first(bucket, ctx.timestamp())
-        yield from self._step(bucket, value[1])
+        yield from self._take(bucket, value[1], ctx)
         if self._settles:
             self._worked.add(bucket)
             self._set_timer(bucket, ctx)
@@ -163,11 +172,34 @@ class KeyedShell(KeyedProcessFunction):
         if self._event_time:
             yield from self._settle_first(bucket, timestamp)
             return
-        if timestamp % self._settle_ms:
+        settles = timestamp % self._settle_ms == 0
+        self._enter(bucket)
+        due = settles or timestamp >= self._held_until_ms.get(bucket, 0)
+        if due and self._journal.holds(bucket):
+            yield from self._step(bucket, None)
+        if settles:
+            yield from self._settle(bucket, ctx)
+        else:
             self._telling = False
             self._metrics.tell()
-        else:
-            yield from self._settle(bucket, ctx)
+
+    def _take(self, bucket: int, payload: str, ctx: KeyedProcessFunction.Context) -> list[Row]:
+        """Work on a batch, or gather it with others while there is more than can be done."""
+        hold_ms = self._pace.hold_ms()
+        self._enter(bucket)
+        waiting = self._journal.holds(bucket)
+        if not hold_ms and not waiting:
+            return self._step(bucket, payload)
+        length = self._journal.hold(bucket, payload)
+        self._metrics.count("held", 1)
+        if not hold_ms or length >= HELD_BYTES_MAX:
+            return self._step(bucket, None)
+        if not waiting:
+            timers = ctx.timer_service()
+            then_ms = timers.current_processing_time() + hold_ms
+            self._held_until_ms[bucket] = then_ms + (then_ms % self._settle_ms == 0)
+            timers.register_processing_time_timer(self._held_until_ms[bucket])
+        return []
 
     def _settle(self, bucket: int, ctx: KeyedProcessFunction.OnTimerContext) -> list[Row]:
         """Live, what a bucket holds back, or some of it where it has other work."""
@@ -192,22 +224,34 @@ class KeyedShell(KeyedProcessFunction):
         self._due.put(bucket, None)
         return self._step(bucket, Journal.SETTLED)
 
-    def _step(self, bucket: int, payload: str) -> list[Row]:
-        """Note a batch, apply it, store the tables if it is time; rows of the answers."""
-        started_ns = time.perf_counter_ns()
+    def _enter(self, bucket: int) -> None:
+        """Turn to a bucket, and after a restore to where it was."""
         self._kept.look(bucket)
         for table in self._tables.values():
             table.enter(bucket)
         for noted in self._journal.unread(bucket):
             self._apply(noted)
-        self._journal.note(bucket, payload)
+
+    def _step(self, bucket: int, payload: str | None) -> list[Row]:
+        """Note a batch, apply it, store the tables if it is time; rows of the answers.
+
+        None stands for what has been gathered.
+        """
+        started_ns = time.perf_counter_ns()
+        self._enter(bucket)
+        if payload is None:
+            payload = self._journal.release(bucket)
+        else:
+            self._journal.note(bucket, payload)
         messages, outs = self._apply(payload)
         if self._journal.full(bucket):
             for table in self._tables.values():
                 table.store()
             self._journal.empty(bucket)
         rows = self._rows(bucket, outs)
-        self._metrics.batch(messages, time.perf_counter_ns() - started_ns)
+        busy_ns = time.perf_counter_ns() - started_ns
+        self._metrics.batch(messages, busy_ns)
+        self._pace.worked(busy_ns)
         return rows
 
     def _apply(self, payload: str) -> tuple[int, list[Out]]:

@@ -59,7 +59,7 @@ class StageMetrics:
         self._told: dict[str, int] = defaultdict(int)
         self._busy_ns = self._told_ns = 0
         self.waiting = False
-        for name in ("batches", "messages", "busy_us", *CACHES):
+        for name in ("batches", "messages", "held", "busy_us", *CACHES):
             self._counter(name)
 
     def batch(self, messages: int, busy_ns: int) -> None:

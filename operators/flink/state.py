@@ -9,7 +9,7 @@ their answers dropped: the transitions are pure, so this gives the state there w
 All of this goes under the key of a bucket, so it moves with it when the job is rescaled.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pyflink.common import Types
@@ -130,11 +130,12 @@ class FlinkTable(Generic[V]):
 
 @dataclass
 class _Noted:
-    """Of one bucket: number of the next batch, count and length of those noted."""
+    """Of one bucket: number of the next batch, count and length of those noted, those held back."""
 
     next: int = 0
     batches: int = 0
     bytes: int = 0
+    held: list[str] = field(default_factory=list)
 
 
 class Journal:
@@ -152,6 +153,10 @@ class Journal:
     SETTLED_SOME = " "
     """The same where it was asked for some of it."""
 
+    HELD = "|"
+    """In front of a batch that is held back; alone, it says that those before it were applied then,
+    as one. Neither a batch nor its pieces have it in them."""
+
     def __init__(self, state: MapState, batches_max: int, bytes_max: int) -> None:
         self._state = state
         self._batches_max = batches_max
@@ -159,7 +164,10 @@ class Journal:
         self._noted: dict[int, _Noted] = {}
 
     def unread(self, bucket: int) -> list[str]:
-        """The noted batches of a bucket that this worker has not seen yet: after a restore."""
+        """The applied batches of a bucket that this worker has not seen yet: after a restore.
+
+        Those that were held back still are.
+        """
         if bucket in self._noted:
             return []
         entries = sorted(self._state.items())
@@ -170,15 +178,42 @@ class Journal:
             noted.bytes = sum(len(text) for _, text in entries)
         else:  # buckets that start together are not all stored in one moment
             noted.batches = bucket * 7 % self._batches_max
-        return [text for _, text in entries]
+        applied: list[str] = []
+        for _, text in entries:
+            if text == self.HELD:
+                applied.append(",".join(noted.held))
+                noted.held = []
+            elif text.startswith(self.HELD):
+                noted.held.append(text.removeprefix(self.HELD))
+            else:
+                applied.append(text)
+        return applied
 
     def note(self, bucket: int, batch: str) -> None:
-        """Add a batch."""
+        """Add a batch that is applied now."""
         noted = self._noted[bucket]
         self._state.put(f"{noted.next:09d}", batch)
         noted.next += 1
         noted.batches += 1
         noted.bytes += len(batch)
+
+    def hold(self, bucket: int, batch: str) -> int:
+        """Add a batch that waits; length of all that wait."""
+        self.note(bucket, self.HELD + batch)
+        held = self._noted[bucket].held
+        held.append(batch)
+        return sum(map(len, held))
+
+    def holds(self, bucket: int) -> int:
+        """Number of batches that wait."""
+        return len(self._noted[bucket].held)
+
+    def release(self, bucket: int) -> str:
+        """Those that wait as one batch, which is applied now."""
+        self.note(bucket, self.HELD)
+        noted = self._noted[bucket]
+        held, noted.held = noted.held, []
+        return ",".join(held)
 
     def full(self, bucket: int) -> bool:
         """Whether it is time to store the tables."""

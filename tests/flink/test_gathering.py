@@ -1,0 +1,167 @@
+"""A stage that cannot keep up gathers batches: none is lost, doubled or moved by that."""
+
+from types import SimpleNamespace
+from typing import ClassVar
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyflink.common import Row
+
+from operators.flink.keyed import HELD_BYTES_MAX, KeyedShell, pack, unpack
+from operators.meaning import Meaning
+from operators.messages import Noted, order
+from operators.stage import Out, StructCodec
+from tests.driven import noted
+from tests.flink.fakes import FakeContext
+
+TEXTS = msgspec.msgpack.Decoder(list[str])
+SETTLE_MS = 10_000
+
+
+class Batches:
+    """A stage that says of each batch what was in it, and how many messages came so far."""
+
+    name = "batches"
+    inputs = Noted
+    codecs: ClassVar = {"count": StructCodec(int)}
+    state_type = SimpleNamespace
+    order = staticmethod(order)
+
+    def apply(self, state, batch):
+        count = (state.count.get("") or 0) + len(batch)
+        state.count.put("", count)
+        return [Out("rows", "", f"{'+'.join(one.item for one in batch)}={count}")]
+
+    def settle(self, state, limit=None):
+        return [Out("rows", "", f"settled={state.count.get('') or 0}")]
+
+
+class Worker:
+    """One bucket of it; `hold_ms` says how long it gathers, a crash loses what is in memory."""
+
+    def __init__(self, journal_batches=1000):
+        self.context, self.journal_batches = FakeContext(), journal_batches
+        self.context.key, self.hold_ms = 0, 0
+        self.start()
+
+    def start(self):
+        self.shell = KeyedShell(
+            Batches, buckets=1, meaning=Meaning(), cache_size=5, settle_ms=SETTLE_MS,
+            journal_batches=self.journal_batches, event_time=False,
+        )  # fmt: skip
+        self.shell.open(self.context)
+        self.shell._pace = SimpleNamespace(hold_ms=lambda: self.hold_ms, worked=lambda _: None)
+
+    def batch(self, item, hold_ms=0):
+        self.hold_ms = hold_ms
+        row = Row(0, pack([noted("u", item, 1)]))
+        return self.told(self.shell.process_element(row, self.context))
+
+    def timers(self, to_ms=SETTLE_MS - 1):
+        due = sorted(at for at, _ in self.context.timers if at <= to_ms)
+        self.context.timers = {(at, key) for at, key in self.context.timers if at > to_ms}
+        return [text for at in due for text in self.told(self.shell.on_timer(at, self.context))]
+
+    @staticmethod
+    def told(rows):
+        return [text for row in rows for text in unpack(TEXTS, row[2])]
+
+
+def test_without_need_every_batch_is_worked_on_when_it_comes():
+    worker = Worker()
+    assert [worker.batch(item) for item in "ab"] == [["a=1"], ["b=2"]]
+
+
+def test_gathered_batches_become_one_when_the_time_of_the_first_is_over():
+    worker = Worker()
+    assert [worker.batch(item, hold_ms=500) for item in "abc"] == [[], [], []]
+    assert worker.timers(499) == []
+    assert worker.timers(500) == ["a+b+c=3"]
+    assert worker.batch("d") == ["d=4"]
+    assert worker.timers() == []
+    assert worker.context.counts["held"] == 3
+
+
+def test_a_timer_that_is_for_something_else_leaves_it_waiting():
+    worker = Worker()
+    worker.batch("a", hold_ms=500)
+    assert worker.told(worker.shell.on_timer(100, worker.context)) == []
+    assert worker.timers(500) == ["a=1"]
+
+
+def test_what_waits_goes_before_what_comes_when_there_is_time_again():
+    worker = Worker()
+    assert worker.batch("a", hold_ms=500) == []
+    assert worker.batch("b") == ["a+b=2"]
+
+
+def test_a_settlement_comes_behind_what_waits():
+    worker = Worker()
+    worker.batch("a")
+    worker.batch("b", hold_ms=2 * SETTLE_MS)
+    assert worker.timers(SETTLE_MS) == ["b=2", "settled=2"]
+
+
+def test_much_is_worked_on_at_once(monkeypatch):
+    worker = Worker()
+    monkeypatch.setattr("operators.flink.keyed.HELD_BYTES_MAX", 200)
+    told = [worker.batch(f"item-{number}", hold_ms=500) for number in range(9)]
+    assert any(told)
+    assert not all(told)
+    assert HELD_BYTES_MAX > 200
+
+
+def test_a_worker_that_gathers_by_the_clock_of_its_own_does_so():
+    """With the real pace: a stage that works all its time, by its clock, gathers."""
+    worker = Worker()
+    clock = SimpleNamespace(ns=0)
+    shell = KeyedShell(
+        Batches, buckets=1, meaning=Meaning(), cache_size=5, settle_ms=SETTLE_MS,
+        journal_batches=9, event_time=False, hold_max_ms=500,
+    )  # fmt: skip
+    shell.open(worker.context)
+    shell._pace._clock_ns = lambda: clock.ns
+    shell._pace._looked_ns = 0
+    worker.shell = shell
+    assert worker.batch("a") == ["a=1"]
+    shell._pace.worked(10**9)
+    clock.ns = 10**9
+    assert worker.batch("b") == []
+    assert worker.timers() == ["b=2"]
+
+
+@pytest.mark.parametrize("event_time", [False, True])
+def test_only_a_live_stage_gathers(event_time):
+    shell = KeyedShell(
+        Batches, buckets=1, meaning=Meaning(), cache_size=5, settle_ms=SETTLE_MS,
+        journal_batches=9, event_time=event_time, hold_max_ms=500,
+    )  # fmt: skip
+    assert shell._hold_max_ms == (0 if event_time else 500)
+
+
+STEPS = st.lists(
+    st.sampled_from(["batch", "hold", "timer", "settle", "crash"]), min_size=1, max_size=30
+)
+
+
+@given(STEPS, st.integers(1, 5))
+@settings(max_examples=200, deadline=None)
+def test_a_worker_that_starts_anew_goes_on_as_if_it_had_not(steps, journal_batches):
+    steady, crashing = Worker(journal_batches), Worker(journal_batches)
+    for number, step in enumerate(steps):
+        if step == "crash":
+            crashing.start()
+            continue
+        both = []
+        for worker in (steady, crashing):
+            if step in ("batch", "hold"):
+                both.append(worker.batch(f"i{number}", hold_ms=500 if step == "hold" else 0))
+            else:
+                both.append(worker.timers(SETTLE_MS if step == "settle" else SETTLE_MS - 1))
+        assert both[0] == both[1]
+    sent = sum(step in ("batch", "hold") for step in steps)
+    last = crashing.batch("last")
+    assert last == steady.batch("last")
+    assert last[-1].endswith(f"={sent + 1}")
