@@ -2,8 +2,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from deploy.bench import markers
 from deploy.bench.job import Names
-from deploy.bench.markers import Channel, Probes, Progress
+from deploy.bench.markers import Probes, Progress
 from deploy.bench.options import BenchError
 
 
@@ -117,7 +118,7 @@ def test_waiting_ends_with_the_patience() -> None:
 
 def test_without_an_item_no_marker_goes_out_that_the_job_would_refuse() -> None:
     session = SimpleNamespace(prepare=lambda query: query)
-    channel = Channel("127.0.0.1:1", Names("now"), session, "headwater", "home")
+    channel = markers.Channel("127.0.0.1:1", Names("now"), session, "headwater", "home")
     with pytest.raises(BenchError, match="give a --warmup"):
         channel.send("marker-0000-0", 1000, 0)
     assert not channel.totals
