@@ -1,5 +1,6 @@
 """What the ranking keeps of one user: candidate rows that fade, seen items, taste, last list."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -8,7 +9,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from operators import seen as seen_filter
-from operators.candidates import COLUMNS, EXPOSED, FIRST_H, INTEREST, LIKES_1D, absorb_rows
+from operators.candidates import COLUMNS, FIRST_H, INTEREST, LIKES_1D, absorb_rows, note_shown
 from operators.interests import LOST, Interests, InterestSettings, touch
 from operators.messages import Pulled
 from operators.packing import (
@@ -18,11 +19,10 @@ from operators.packing import (
     Keys,
     Words,
     codes_of,
-    contained,
     key_of,
     words,
 )
-from operators.served import PackedRow, StoredRow, note_known, pack_row, unpack_row
+from operators.served import PackedRow, StoredRow, meet, pack_row, unpack_row
 from operators.stage import StructCodec, Table, pair_key
 
 Ids = NDArray[np.object_]
@@ -201,19 +201,15 @@ def seen_keys(table: Table[bytes], key: str, user: RankedUser) -> Keys:
 def add_seen(table: Table[bytes], key: str, user: RankedUser, item_key: int) -> None:
     """Add one key; the chunks are only appended to, so an event writes at most one of them."""
     keys = seen_keys(table, key, user)
-    place = int(np.searchsorted(keys, np.uint64(item_key)))
-    if place < len(keys) and keys[place] == item_key:
+    grown = meet(keys, np.uint64(item_key), np.frombuffer(user.known, np.uint8))
+    if len(grown) == len(keys):
         return
-    grown = np.empty(len(keys) + 1, np.uint64)
-    grown[:place], grown[place], grown[place + 1 :] = keys[:place], item_key, keys[place:]
     user.seen = grown
     chunk = pair_key(key, str(user.seen_count // SEEN_CHUNK))
     table.put(chunk, (table.get(chunk) or b"") + item_key.to_bytes(8, "little"))
     user.seen_count += 1
     if seen_filter.size_for(user.seen_count) > len(user.known):
         user.known = seen_filter.build(user.seen.tolist(), user.seen_count)
-    else:
-        note_known(np.frombuffer(user.known, np.uint8), np.uint64(item_key))
 
 
 def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSettings) -> None:
@@ -236,8 +232,15 @@ def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSe
         np.float32(settings.decay_fast), np.float32(user.events), slot, settings.candidates_max,
         settings.interest_rows, rows, keys, origin,
     )  # fmt: skip
-    ids = np.concatenate([user.ids, np.array(pulled.ids, object)])
-    user.rows, user.keys, user.ids = rows[:count], keys[:count], ids[origin[:count]]
+    user.rows, user.keys = rows[:count], keys[:count]
+    user.ids = chosen_ids(user.ids, pulled.ids, origin[:count])
+
+
+def chosen_ids(known: Ids, sent: Sequence[str], origin: NDArray[np.int64]) -> Ids:
+    """Those of the known ids, with the ones sent behind them, that stand in these places."""
+    ids = np.empty(len(known) + len(sent), object)
+    ids[: len(known)], ids[len(known) :] = known, sent
+    return ids.take(origin)
 
 
 def _interest(user: RankedUser, pulled: Pulled, settings: InterestSettings) -> int:
@@ -299,11 +302,14 @@ def _start_event(
 
 def note_exposure(user: RankedUser, shown: Keys) -> None:
     """The user liked something new: what stood in the first places was shown in vain."""
-    user.rows[:, EXPOSED] += contained(user.keys, np.sort(shown))
+    note_shown(user.rows, user.keys, shown)
 
 
 def remember(user: RankedUser, action: str, item: str | None) -> None:
     """Count the action; put the item in front of the recent ones."""
     user.counts[action] = user.counts.get(action, 0) + 1
     if item is not None:
-        user.recent = [item, *(one for one in user.recent if one != item)][:RECENT_KEPT]
+        if item in user.recent:
+            user.recent.remove(item)
+        user.recent.insert(0, item)
+        del user.recent[RECENT_KEPT:]

@@ -48,6 +48,44 @@ def is_in(ordered: Any, key: Any) -> bool:
 
 
 @kernel
+def index_of(keys: Any, count: int) -> Any:
+    """Places of the first `count` keys by their last bits, with free ones between: see `find_in`.
+
+    Keys are hashes, so their bits are as good as those of any function of them.
+    """
+    size = 16
+    while size < 2 * count:
+        size *= 2
+    index = np.full(size, NOWHERE, np.int32)
+    for place in range(count):
+        at = np.int64(keys[place] & np.uint64(size - 1))
+        while index[at] != NOWHERE:
+            at = (at + 1) & (size - 1)
+        index[at] = place
+    return index
+
+
+@kernel
+def find_in(index: Any, keys: Any, key: Any) -> int:
+    """As `kernels.place_of`, of the keys that an index was made of."""
+    last = len(index) - 1
+    at = np.int64(key & np.uint64(last))
+    while index[at] != NOWHERE:
+        if keys[index[at]] == key:
+            return int(index[at])
+        at = (at + 1) & last
+    return NOWHERE
+
+
+@kernel
+def note_shown(rows: Any, keys: Any, shown: Any) -> None:
+    """Count for the rows of these keys that they were shown in vain."""
+    for place in range(len(keys)):
+        if place_of(shown, len(shown), keys[place]) != NOWHERE:
+            rows[place, EXPOSED] += 1
+
+
+@kernel
 def unproven(rows: Any, place: int) -> bool:
     """Whether its content alone speaks for a candidate."""
     return bool(rows[place, CONTENT] > 0 and not rows[place, MAIN] > 0)
@@ -72,26 +110,17 @@ def absorb_rows(
     Returns:
         Number of rows out.
     """
-    count = 0
-    for place in range(len(rows)):
-        if keys[place] == own:
-            continue
-        out[count] = rows[place]
-        for column, decay in ((MAIN, slow), (FAST, fast), (SHORT, fast), (SUPPORT, slow),
-                              (BEST, slow), (CONTENT, slow)):  # fmt: skip
-            out[count, column] *= decay
-        out[count, SEED] = 0
-        out_keys[count], origin[count] = keys[place], place
-        count += 1
-    faded, halves = count, sent.view(np.uint32)
+    count = _fade(rows, keys, own, slow, fast, out, out_keys, origin)
+    index, halves = index_of(out_keys, count), sent.view(np.uint32)
     for number in range(len(sent)):
         key = np.uint64(halves[number, 2]) | (np.uint64(halves[number, 3]) << np.uint64(32))
         if key == own or is_in(seen, key):
             continue
-        place = place_of(out_keys, faded, key)
+        place = find_in(index, out_keys, key)
         if place == NOWHERE:
             place = count
-            out[place] = 0
+            for column in range(COLUMNS):
+                out[place, column] = 0
             out_keys[place], origin[place] = key, len(rows) + number
             count += 1
         gain = grade * sent[number, 0]
@@ -105,8 +134,30 @@ def absorb_rows(
         if gain >= out[place, BEST]:
             out[place, BEST], out[place, BEST_AT] = gain, event
             out[place, INTEREST] = slot
-        out[place, LIKES:CONTENT] = sent[number, SENT_FIGURES:]
+        for column in range(CONTENT - LIKES):
+            out[place, LIKES + column] = sent[number, SENT_FIGURES + column]
     return keep_best(out, out_keys, origin, count, limit, reserve if slot > 0 else 0)
+
+
+@kernel
+def _fade(
+    rows: Any, keys: Any, own: Any, slow: Any, fast: Any, out: Any, out_keys: Any, origin: Any
+) -> int:
+    """Copy the rows but that of the own item, less what one more event takes; how many."""
+    count = 0
+    for place in range(len(rows)):
+        if keys[place] == own:
+            continue
+        # Column by column: compiled, a whole row at once goes through numpy's general copy.
+        for column in range(COLUMNS):
+            out[count, column] = rows[place, column]
+        for column, decay in ((MAIN, slow), (FAST, fast), (SHORT, fast), (SUPPORT, slow),
+                              (BEST, slow), (CONTENT, slow)):  # fmt: skip
+            out[count, column] *= decay
+        out[count, SEED] = 0
+        out_keys[count], origin[count] = keys[place], place
+        count += 1
+    return count
 
 
 @kernel

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 
 import numpy as np
-from msgspec.structs import replace
 
 from operators.accumulator import RankedUser, seen_keys
 from operators.features import FEATURES
@@ -44,16 +43,20 @@ class Judge:
         known = isinstance(message, Noted) and bool(
             contained(np.array([message.item_key], np.uint64), seen_keys(run.state.seen, key, user))
         )
-        outcome = outcome_of(message, user, served, self._variant, known=known)
-        if outcome.liked and outcome.first:
-            outcome = replace(outcome, gradient=self._gradient(run.state, user, message))
-        if self._shadows:
-            outcome = replace(outcome, shadows=self._shadow_ranks(run, key, user, message))
-        run.outs.append(Out("outcomes", key, outcome))
+        shadows = self._shadow_ranks(run, key, user, message) if self._shadows else {}
+        gradient = self._gradient(run.state, user, message)
+        told = outcome_of(
+            message, user, served, self._variant, known=known, shadows=shadows, gradient=gradient
+        )
+        run.outs.append(Out("outcomes", key, told))
 
     def _gradient(self, state: RankingState, user: RankedUser, message: Pulled | Noted) -> bytes:
-        """What a like says about the weights, if the item was one of several in the snapshot."""
-        assert isinstance(message, Pulled)
+        """What a first like says about the weights, if the item was one of several known then."""
+        if not isinstance(message, Pulled):
+            return b""
+        signal = message.counted.signal
+        if not (signal.liked and signal.first):
+            return b""
         own, known = np.uint64(key_of(message.counted.figures)), len(user.snapshot)
         place = place_of(user.snapshot, known, own)
         if place == NOWHERE or known < 2 or user.features.shape != (known, len(FEATURES)):

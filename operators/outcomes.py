@@ -9,8 +9,9 @@ from operators.served import SHOWN, Served
 
 
 def outcome_of(
-    message: Pulled | Noted, user: RankedUser, served: Served, variant: str, *, known: bool
-) -> Outcome:
+    message: Pulled | Noted, user: RankedUser, served: Served, variant: str, *, known: bool,
+    shadows: dict[str, int | None], gradient: bytes,
+) -> Outcome:  # fmt: skip
     """Judge a list.
 
     Args:
@@ -19,6 +20,8 @@ def outcome_of(
         served: What was being shown.
         variant: Of an experiment.
         known: Whether the user knew the item.
+        shadows: Ranks of the outcome.
+        gradient: Of the outcome.
     """
     who: Any = message.counted.signal if isinstance(message, Pulled) else message
     figures = message.counted.figures if isinstance(message, Pulled) else b""
@@ -30,7 +33,7 @@ def outcome_of(
         getattr(who, "strength", 0), getattr(who, "liked", False), first, rank, source,
         variant, row.model, message.time_ms - row.as_of_ms if row.model else None,
         served.own.fallback, user.events, max(0, users_of(figures) - first) if figures else None,
-        served.shown,
+        served.shown, shadows, gradient,
     )  # fmt: skip
 
 

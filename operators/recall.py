@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from operators.accumulator import AccumulatorSettings, RankedUser
+from operators.accumulator import AccumulatorSettings, RankedUser, chosen_ids
 from operators.candidates import (
     BEST,
     BEST_AT,
@@ -70,8 +70,8 @@ def recall(user: RankedUser, told: Recalled, seen: Keys, settings: AccumulatorSe
         user.rows, user.keys, sent, seen, worth, np.float32(event), slot, settings.candidates_max,
         settings.interest_rows, rows, keys, origin,
     )  # fmt: skip
-    ids = np.concatenate([user.ids, np.array(told.ids, object)])
-    user.rows, user.keys, user.ids = rows[:count], keys[:count], ids[origin[:count]]
+    user.rows, user.keys = rows[:count], keys[:count]
+    user.ids = chosen_ids(user.ids, told.ids, origin[:count])
 
 
 @kernel

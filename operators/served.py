@@ -132,8 +132,8 @@ class Served:
     @property
     def shown_keys(self) -> Keys:
         """Keys of the first ten."""
-        keys: Keys = np.concatenate([self.own.keys, self.shared.keys])
-        return keys.take(self.places[:SHOWN])
+        keys: Keys = first_keys(self.own.keys, self.shared.keys, self.places, SHOWN)
+        return keys
 
     def find(self, item_key: int) -> tuple[int | None, str | None]:
         """Rank of an item, from 1, and its source; None for both where it would not be shown."""
@@ -184,6 +184,31 @@ def note_known(known: Any, key: Any) -> None:
     for probe in range(PROBES):
         place = _bit(key, probe, len(known))
         known[place >> np.uint64(3)] |= np.uint8(1 << (place & np.uint64(7)))
+
+
+@kernel
+def meet(seen: Any, key: Any, known: Any) -> Any:
+    """Sorted keys with one more, which goes into their filter too; the same array if it is there.
+
+    See `note_known`.
+    """
+    if is_in(seen, key):
+        return seen
+    note_known(known, key)
+    place = np.searchsorted(seen, key)
+    grown = np.empty(len(seen) + 1, np.uint64)
+    grown[:place], grown[place], grown[place + 1 :] = seen[:place], key, seen[place:]
+    return grown
+
+
+@kernel
+def first_keys(keys: Any, shared_keys: Any, places: Any, count: int) -> Any:
+    """Keys of the first ones of those served."""
+    found = np.empty(min(count, len(places)), np.uint64)
+    for rank in range(len(found)):
+        place = places[rank]
+        found[rank] = keys[place] if place < len(keys) else shared_keys[place - len(keys)]
+    return found
 
 
 @kernel

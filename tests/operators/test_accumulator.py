@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.candidates import COLUMNS, CONTENT, INTEREST, MAIN, keep_best
+from operators.candidates import (
+    COLUMNS,
+    CONTENT,
+    INTEREST,
+    MAIN,
+    find_in,
+    index_of,
+    keep_best,
+)
 from operators.features import Weights
+from operators.kernels import place_of
 from operators.learning import LearningSettings
 from operators.ranking import Ranking
 from operators.scoring import RankingSettings
@@ -277,3 +286,16 @@ def test_what_only_its_content_speaks_for_is_not_crowded_out_by_what_many_people
     kept = keep_best(rows, keys, origin, count, limit, 10)
     assert kept == limit
     assert [key for key in keys[:kept].tolist() if key < 20] == list(range(10, 20))
+
+
+KEYS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3).map(lambda n: n << 40), unique=True)
+
+
+@given(KEYS, st.data())
+def test_an_index_finds_what_a_search_finds(known, data):
+    keys = np.array(known, np.uint64)
+    count = data.draw(st.integers(0, len(keys)))
+    index = index_of(keys, count)
+    for key in [*known, 0, 2**40]:
+        wanted = np.uint64(key)
+        assert find_in(index, keys, wanted) == place_of(keys, count, wanted)

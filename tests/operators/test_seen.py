@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from operators import seen
 from operators.packing import item_key
 from operators.seen import SeenFilter
-from operators.served import note_known
+from operators.served import meet, note_known
 
 
 @given(st.lists(st.text(min_size=1), max_size=200))
@@ -24,6 +24,18 @@ def test_the_compiled_way_to_add_sets_the_same_bits(keys, size):
         seen.add(plain, key)
         note_known(np.frombuffer(compiled, np.uint8), np.uint64(key))
     assert compiled == plain
+
+
+@given(st.lists(st.integers(0, 9) | st.integers(0, 2**64 - 1), max_size=20))
+def test_keys_stay_sorted_and_single_beside_their_filter(met):
+    keys, known = np.empty(0, np.uint64), bytearray(64)
+    for key in met:
+        keys = meet(keys, np.uint64(key), np.frombuffer(known, np.uint8))
+    assert keys.tolist() == sorted(set(met))
+    plain = bytearray(64)
+    for key in met:
+        seen.add(plain, key)
+    assert known == plain
 
 
 @given(st.integers(0, 2**64 - 1), st.sampled_from([64, 128, 4096]))
