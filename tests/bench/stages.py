@@ -1,11 +1,11 @@
 """Where an event's CPU time goes: every stage behind its shell, in one process, without Flink.
 
-    python -m tests.bench.stages [--events N] [--rate N] [--profile STAGE]
+    python -m tests.bench.stages [--events N] [--rate N] [--source PLACE] [--profile STAGE]
 
-The made-up population of `headwater bench`, in windows as long as those of a live job. The shells
-are those of a job, their state is of dicts, and rows are made into the statements' parameters that
-a sink would bind. Prints CPU microseconds per event and stage: what they would cost in a job, with
-nothing of Flink, Kafka and Cassandra around them.
+The made-up population of `headwater bench`, or the events of a data set in their order, in windows
+as long as those of a live job. The shells are those of a job, their state is of dicts, and rows
+are made into the statements' parameters that a sink would bind. Prints CPU microseconds per event
+and stage: what they would cost in a job, with nothing of Flink, Kafka and Cassandra around them.
 """
 
 import argparse
@@ -14,24 +14,35 @@ import json
 import pstats
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from deploy.bench.options import Synthetic
-from deploy.bench.workload import SyntheticWorkload, stamped
+from deploy.bench.workload import (
+    Listing,
+    SourceWorkload,
+    SyntheticWorkload,
+    Workload,
+    stamped,
+)
 from jobs.meaning import meaning
 from jobs.settings import Recommend
 from operators.admission import Admission
 from operators.figures import Figures
 from operators.flink.keyed import KeyedShell
-from operators.flink.parsing import ParseEvents
+from operators.flink.parsing import ParseEvents, ParseItems
 from operators.history import History
 from operators.neighbours import Neighbours
 from operators.outcome_records import record_of
 from operators.popular import Popular
 from operators.ranking import Ranking
 from tests.flink.fakes import FakeContext
+
+Record = tuple[str | None, bytes]
+"""Item id of a catalogue record or None, and its JSON."""
 
 ORDER = ("admission", "figures", "popular", "history", "neighbours", "ranking")
 
@@ -68,7 +79,9 @@ class Run:
         self.settings = settings
         self.shells = shells(settings)
         self.parser = ParseEvents(settings.border, settings.buckets, 2**60, lambda: 2**52)
-        self.parser.open(FakeContext())
+        self.items = ParseItems(settings.border, settings.buckets, 2**60, lambda: 2**52)
+        for parser in (self.parser, self.items):
+            parser.open(FakeContext())
         self.cpu_s: dict[str, float] = defaultdict(float)
         self.batches: dict[str, int] = defaultdict(int)
         self.bytes: dict[str, int] = defaultdict(int)
@@ -76,12 +89,16 @@ class Run:
         self.profile = cProfile.Profile(time.thread_time)
         self.profiled = profiled
 
-    def window(self, records: list[bytes], *, settles: bool) -> None:
+    def window(self, records: list[Record], *, settles: bool) -> None:
         inbox: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
         started = time.process_time()
-        for record in records:
-            _, bucket, payload = self.parser._one(record, 2**52)
-            inbox["admission"][bucket].append(payload)
+        for item, record in records:
+            if item is None:
+                _, bucket, payload = self.parser._one(record, 2**52)
+                inbox["admission"][bucket].append(payload)
+            else:
+                _, bucket, payload = self.items._one(item.encode(), record, 0, 2**52)
+                inbox["figures"][bucket].append(payload)
         self.cpu_s["parse"] += time.process_time() - started
         for name in ORDER:
             self._stage(name, inbox, settles=settles)
@@ -108,11 +125,28 @@ class Run:
             self.rows[name] += 1
 
 
-def events(settings: Synthetic, rate: float) -> Any:
-    """Records of the population, without end."""
-    workload = SyntheticWorkload(settings, "bench", rate)
-    for number, ready in enumerate(workload.events()):
-        yield stamped(ready.body, 10**12 + int(1000 * number / rate))
+def workload_of(options: argparse.Namespace) -> Workload:
+    """The data set that was asked for, or else the population."""
+    if options.source is not None:
+        return SourceWorkload(options.source, "bench")
+    population = Synthetic(users=options.users, items=options.items)
+    return SyntheticWorkload(population, "bench", options.rate)
+
+
+def windows(workload: Workload, rate: float, size: int) -> Iterator[list[Record]]:
+    """So many events at a time, with the records of the items that come before or among them."""
+    window: list[Record] = []
+    number = 0
+    for ready in workload.events():
+        record = stamped(ready.body, 10**12 + int(1000 * number / rate))
+        if isinstance(ready, Listing):
+            window.append((ready.item, record))
+            continue
+        window.append((None, record))
+        number += 1
+        if number % size == 0:
+            yield window
+            window = []
 
 
 def main() -> None:
@@ -122,20 +156,20 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3000.0)
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--items", type=int, default=5_000)
+    parser.add_argument("--source", type=Path, help="a data set instead of made-up users")
     parser.add_argument("--buckets", type=int, default=Recommend().buckets)
     parser.add_argument("--profile", choices=ORDER)
     options = parser.parse_args()
     settings = Recommend(buckets=options.buckets)
     size = max(1, int(options.rate * settings.batch_ms / 1000))
-    source = events(Synthetic(users=options.users, items=options.items), options.rate)
+    source = windows(workload_of(options), options.rate, size)
     run = Run(settings, options.profile)
-    done, target = 0, options.warmup
     for measured in (False, True):
         run.cpu_s.clear(), run.batches.clear(), run.bytes.clear(), run.rows.clear()
         run.profile = cProfile.Profile(time.thread_time)
         done, target = 0, options.events if measured else options.warmup
-        while done < target:
-            run.window(list(islice(source, size)), settles=done // size % 100 == 99)
+        for window in islice(source, -(-target // size)):
+            run.window(window, settles=done // size % 100 == 99)
             done += size
     told = {name: round(1e6 * spent / done, 1) for name, spent in run.cpu_s.items()}
     print(json.dumps({
