@@ -20,6 +20,20 @@ KNOWN, NEW, EMPTY = range(3)
 RAW = 2
 """Word of a `packing.FIGURES` record that holds the sum of strengths."""
 
+LOW, HIGH, SUMS, RATIO = 0, 1, 2, 5
+"""Rows of a matrix of pairs, a column a pair: the two words of the other item's key, three sums,
+and in a cache the ratio. A key is looked for in a row, so that few lines of memory are read."""
+
+CHANGES, CHANGED_RATIO, RUN_WORDS = 11, 14, 15
+"""A run of pairs has a record each: the figures of the other item, which begin with its key, three
+changes, and the ratio."""
+
+SEGMENT, FOUND, AT, GONE, ENTERS, LEFT, TOLD_WORDS = 0, 1, 2, 3, 4, 5, 8
+"""What is told of each pair of a run: number of its segment; `KNOWN`, `NEW`, or `EMPTY` where an
+erasure had come first and its changes and these are nothing together; its place in the segment, or
+of one that is empty the place that the last pair has taken, or `NOWHERE`; the place of the row that
+left the cache, or `NOWHERE`; whether the pair has entered the cache, at its end; its three sums."""
+
 
 @kernel
 def place_of(keys: Any, count: int, key: Any) -> int:
@@ -31,142 +45,210 @@ def place_of(keys: Any, count: int, key: Any) -> int:
 
 
 @kernel
-def key_in(figures: Any) -> Any:
-    """Item key of a `packing.FIGURES` record given as unsigned words."""
-    return np.uint64(figures[0]) | (np.uint64(figures[1]) << np.uint64(32))
+def column_of(pairs: Any, count: int, low: Any, high: Any) -> int:
+    """Place of a key, given in two words, among the first `count` pairs, or `NOWHERE`."""
+    for place in range(count):
+        if pairs[LOW, place] == low and pairs[HIGH, place] == high:
+            return place
+    return NOWHERE
 
 
 @kernel
-def similarity(sums: Any, ratio: float, total: float, phi: float, damping: float) -> float:
+def similarity(
+    forward: int, backward: int, ratio: float, total: float, phi: float, damping: float
+) -> float:
     """(phi * forward + (1 - phi) * backward) / 100 / (total * sqrt(ratio) + damping)."""
-    weight = phi * sums[0] + (1.0 - phi) * sums[1]
+    weight = phi * forward + (1.0 - phi) * backward
     return float(weight / (100.0 * (total * np.sqrt(float(ratio)) + damping)))
 
 
 @kernel
-def worst_row(
-    keys: Any, sums: Any, ratios: Any, count: int, total: float, phi: float, damping: float
-) -> int:
-    """Place of the row of the smallest similarity; of equal ones that of the smallest key."""
-    worst, smallest = 0, similarity(sums[0], ratios[0], total, phi, damping)
-    for place in range(1, count):
-        sim = similarity(sums[place], ratios[place], total, phi, damping)
-        if sim < smallest or (sim == smallest and keys[place] < keys[worst]):
-            worst, smallest = place, sim
-    return worst
+def number_run(run: Any, segments: int, told: Any) -> None:
+    """Tell of each pair of a run in which of so many segments it is, see `pairs.segment_of`."""
+    level = 1
+    while 2 * level <= segments:
+        level *= 2
+    for one in range(len(run)):
+        number = int(run[one, LOW]) & (2 * level - 1)
+        told[one, SEGMENT] = number if number < segments else number & (level - 1)
 
 
 @kernel
-def leave_out(keys: Any, sums: Any, ratios: Any, figures: Any, count: int, gone: int) -> None:
-    """Close the gap of a row that leaves the cache; the others keep their order."""
-    for place in range(gone, count - 1):
-        keys[place] = keys[place + 1]
-        sums[place] = sums[place + 1]
-        ratios[place] = ratios[place + 1]
-        figures[place] = figures[place + 1]
-
-
-@kernel
-def see_pair(
-    pair_keys: Any, pair_sums: Any, pairs: int,
-    keys: Any, sums: Any, ratios: Any, figures: Any, rows: int, rows_max: int,
-    seen: Any, forward: int, backward: int, short: int, ratio: float,
-    total: float, phi: float, damping: float,
-) -> tuple[int, int, bool]:  # fmt: skip
-    """Add to a pair's truth and keep the cache of the best rows right.
-
-    `pair_keys` and `pair_sums` (shape (room, 3)) are a segment of the truth that holds `pairs`
-    pairs and has room for one more. `keys`, `sums`, `ratios` and `figures` are the cache with
-    `rows` rows and room for one more, unless `rows_max` is reached. `seen` are the figures of the
-    other item, as 11 unsigned words; `total` is the sum of strengths of this one.
-
-    Returns:
-        `KNOWN`, `NEW`, or `EMPTY` where an erasure had come first and its changes and these are
-        nothing together; the place of the row that left the cache, or `NOWHERE`; whether
-        the pair has entered the cache, at its end.
-    """
-    key = key_in(seen)
-    at = place_of(pair_keys, pairs, key)
-    is_new = at == NOWHERE
-    if is_new:
-        at = pairs
-        pair_keys[at] = key
-        pair_sums[at, :] = 0
-    pair_sums[at, 0] += forward
-    pair_sums[at, 1] += backward
-    pair_sums[at, 2] += short
-    found = NEW if is_new else KNOWN
-    if pair_sums[at, 0] == 0 and pair_sums[at, 1] == 0 and pair_sums[at, 2] == 0:
-        return EMPTY, NOWHERE, False
-    place, gone, enters = place_of(keys, rows, key), NOWHERE, False
-    if place == NOWHERE:
-        if rows >= rows_max:
-            gone = worst_row(keys, sums, ratios, rows, total, phi, damping)
-            smallest = similarity(sums[gone], ratios[gone], total, phi, damping)
-            if similarity(pair_sums[at], float(np.float32(ratio)), total, phi, damping) <= smallest:
-                return found, NOWHERE, False
-            leave_out(keys, sums, ratios, figures, rows, gone)
-            rows -= 1
-        place, enters = rows, True
-        keys[place] = key
-    sums[place] = pair_sums[at]
-    ratios[place] = ratio
-    figures[place] = seen
-    return found, gone, enters
-
-
-@kernel
-def see_pairs(
-    pair_keys: Any, pair_sums: Any, pairs: int,
-    keys: Any, sums: Any, ratios: Any, figures: Any, rows: int, rows_max: int,
-    seen: Any, weights: Any, raw: float, total: float, phi: float, damping: float, told: Any,
-) -> int:  # fmt: skip
-    """`see_pair` for each of the items that came before this one, of one and the same segment.
+def run_of_earlier(seen: Any, weights: Any, raw: float, run: Any) -> None:
+    """Make a run of the items that came before one whose sum of strengths was `raw`.
 
     `seen` are their figures, shape (n, 11), `weights` what is added to the backward sum of each;
-    `raw` is this item's sum of strengths as it travelled. Segment and cache have room for all.
-    `told` gets what `see_pair` says of each, shape (n, 3).
+    `run` is zero, shape (n, `RUN_WORDS`).
+    """
+    values, changes, ratios = seen.view(np.float32), run.view(np.int32), run.view(np.float32)
+    for one in range(len(seen)):
+        run[one, :CHANGES] = seen[one]
+        changes[one, CHANGES + 1] = weights[one]
+        own = np.float64(values[one, RAW])
+        ratios[one, CHANGED_RATIO] = own / raw if own > 0 and raw > 0 else 1.0
+
+
+@kernel
+def add_run(segment: Any, pairs: int, run: Any, number: int, told: Any) -> None:
+    """Add to the truth what a run says of the pairs of segment `number`.
+
+    `segment` holds `pairs` pairs and has room for those of the run. A pair of which nothing is
+    left goes, and the last one takes its place.
+    """
+    sums, changes = segment.view(np.int32), run.view(np.int32)
+    for one in range(len(run)):
+        if told[one, SEGMENT] != number:
+            continue
+        at, found, left = column_of(segment, pairs, run[one, LOW], run[one, HIGH]), KNOWN, False
+        if at == NOWHERE:
+            at, found = pairs, NEW
+            segment[LOW, at], segment[HIGH, at] = run[one, LOW], run[one, HIGH]
+            segment[SUMS : SUMS + 3, at] = 0
+        for part in range(3):
+            sums[SUMS + part, at] += changes[one, CHANGES + part]
+            told[one, LEFT + part] = sums[SUMS + part, at]
+            left = left or told[one, LEFT + part] != 0
+        told[one, FOUND], told[one, AT] = found, at
+        if left:
+            pairs += found == NEW
+            continue
+        pairs -= found == KNOWN
+        for row in range(len(segment)):
+            segment[row, at] = segment[row, pairs]
+        told[one, FOUND], told[one, AT] = EMPTY, at if found == KNOWN else NOWHERE
+
+
+@kernel
+def row_below(cache: Any, sims: Any, rows: int, sim: float) -> int:
+    """Place of the row of the smallest similarity if that is below `sim`, else `NOWHERE`.
+
+    Of equal ones it is the row of the smallest key.
+    """
+    worst = 0
+    for place in range(1, rows):
+        if sims[place] > sims[worst]:
+            continue
+        high, low = cache[HIGH, place], cache[LOW, place]
+        smaller = high < cache[HIGH, worst] or (
+            high == cache[HIGH, worst] and low < cache[LOW, worst]
+        )
+        if sims[place] < sims[worst] or smaller:
+            worst = place
+    return NOWHERE if sim <= sims[worst] else worst
+
+
+@kernel
+def leave_out(cache: Any, figures: Any, sims: Any, rows: int, gone: int) -> None:
+    """Close the gap of a row that leaves the cache; the others keep their order."""
+    for row in range(len(cache)):
+        for place in range(gone, rows - 1):
+            cache[row, place] = cache[row, place + 1]
+    for place in range(gone, rows - 1):
+        for word in range(figures.shape[1]):
+            figures[place, word] = figures[place + 1, word]
+    if len(sims):
+        for place in range(gone, rows - 1):
+            sims[place] = sims[place + 1]
+
+
+@kernel
+def similarities(cache: Any, rows: int, total: float, phi: float, damping: float) -> Any:
+    """`similarity` of each row, with room for as many as the cache has."""
+    sums, ratios = cache.view(np.int32), cache.view(np.float32)
+    sims = np.empty(cache.shape[1], np.float64)
+    for place in range(rows):
+        sims[place] = similarity(
+            sums[SUMS, place], sums[SUMS + 1, place], ratios[RATIO, place], total, phi, damping
+        )
+    return sims
+
+
+@kernel
+def keep_best(
+    cache: Any, figures: Any, rows: int, rows_max: int, run: Any, told: Any,
+    total: float, phi: float, damping: float,
+) -> int:  # fmt: skip
+    """Let the cache of the best rows follow what a run has done to the truth.
+
+    `cache` and `figures` hold `rows` rows and have room for those of the run, up to `rows_max`;
+    `total` is the item's sum of strengths.
 
     Returns:
-        How many were added: the last of them may be `EMPTY`, and then some may be left.
+        Number of pairs of the run that have come or gone, in the truth or in the cache.
     """
-    values = seen.view(np.float32)
-    for number in range(len(seen)):
-        own = np.float64(values[number, RAW])
-        ratio = float(own / raw) if own > 0 and raw > 0 else 1.0
-        found, gone, enters = see_pair(
-            pair_keys, pair_sums, pairs, keys, sums, ratios, figures, rows, rows_max,
-            seen[number], 0, weights[number], 0, ratio, total, phi, damping,
-        )  # fmt: skip
-        told[number, 0], told[number, 1], told[number, 2] = found, gone, enters
-        pairs += found == NEW
-        rows += enters - (gone != NOWHERE)
+    ratios, moved, sims = run.view(np.float32), 0, np.empty(0, np.float64)
+    for one in range(len(run)):
+        found, gone, enters = told[one, FOUND], NOWHERE, False
+        place = column_of(cache, rows, run[one, LOW], run[one, HIGH])
+        sim = similarity(
+            told[one, LEFT], told[one, LEFT + 1], ratios[one, CHANGED_RATIO], total, phi, damping
+        )
         if found == EMPTY:
-            return number + 1
-    return len(seen)
+            gone, place = place, NOWHERE
+        elif place == NOWHERE:
+            if rows >= rows_max:
+                if not len(sims):
+                    sims = similarities(cache, rows, total, phi, damping)
+                gone = row_below(cache, sims, rows, sim)
+            enters = rows < rows_max or gone != NOWHERE
+        if gone != NOWHERE:
+            leave_out(cache, figures, sims, rows, gone)
+            rows -= 1
+        if enters:
+            place = rows
+            rows += 1
+        if place != NOWHERE:
+            put_row(cache, figures, place, run[one], told[one])
+            if len(sims):
+                sims[place] = sim
+        told[one, GONE], told[one, ENTERS] = gone, enters
+        moved += found != KNOWN or enters or gone != NOWHERE
+    return moved
+
+
+@kernel
+def put_row(cache: Any, figures: Any, place: int, seen: Any, told: Any) -> None:
+    """Write a row of the cache."""
+    sums = cache.view(np.int32)
+    cache[LOW, place], cache[HIGH, place] = seen[LOW], seen[HIGH]
+    cache[RATIO, place] = seen[CHANGED_RATIO]
+    for part in range(3):
+        sums[SUMS + part, place] = told[LEFT + part]
+    for word in range(CHANGES):
+        figures[place, word] = seen[word]
+
+
+@kernel
+def see_run(
+    segment: Any, pairs: int, cache: Any, figures: Any, rows: int, rows_max: int,
+    run: Any, told: Any, total: float, phi: float, damping: float,
+) -> int:  # fmt: skip
+    """`add_run` and `keep_best` at once, of a run whose pairs are all of one segment."""
+    add_run(segment, pairs, run, told[0, SEGMENT], told)
+    return int(keep_best(cache, figures, rows, rows_max, run, told, total, phi, damping))
 
 
 @kernel
 def answer_rows(
-    sums: Any, ratios: Any, figures: Any, rows: int,
-    total: float, phi: float, damping: float, out: Any,
-) -> None:  # fmt: skip
+    cache: Any, figures: Any, rows: int, total: float, phi: float, damping: float, out: Any
+) -> None:
     """Fill the first rows of `out`, `packing.PULLED` records as words; nothing is of content."""
-    copied = out.view(np.uint32)
+    copied, sums, ratios = out.view(np.uint32), cache.view(np.int32), cache.view(np.float32)
     for place in range(rows):
-        below = 100.0 * (total * np.sqrt(float(ratios[place])) + damping)
-        out[place, 0] = (phi * sums[place, 0] + (1.0 - phi) * sums[place, 1]) / below
-        out[place, 1] = sums[place, 2] / below
-        copied[place, 2:] = figures[place]
+        below = 100.0 * (total * np.sqrt(float(ratios[RATIO, place])) + damping)
+        forward, backward = sums[SUMS, place], sums[SUMS + 1, place]
+        out[place, 0] = (phi * forward + (1.0 - phi) * backward) / below
+        out[place, 1] = sums[SUMS + 2, place] / below
+        for word in range(figures.shape[1]):
+            copied[place, 2 + word] = figures[place, word]
         out[place, 4] = 0.0
 
 
 @kernel
 def add_alike(
-    keys: Any, rows: int, near_keys: Any, near_sims: Any, near_figures: Any, worth: float,
-    out: Any, origin: Any,
-) -> int:  # fmt: skip
-    """Say beside the answer's first `rows` rows, named by `keys`, what says the like; add the rest.
+    cache: Any, rows: int, near_sims: Any, near_figures: Any, worth: float, out: Any, origin: Any
+) -> int:
+    """Say beside the first `rows` rows, those of `cache`, what says the like; add the rest.
 
     `near_*` are the rows of `alike.ItemContent`; `worth` is what a cosine of 1 counts for. `out`
     has room for all of both; `origin` gets the place among the near ones of each row added.
@@ -175,8 +257,8 @@ def add_alike(
         Number of rows of the answer.
     """
     copied, count = out.view(np.uint32), rows
-    for near in range(len(near_keys)):
-        place = place_of(keys, rows, near_keys[near])
+    for near in range(len(near_figures)):
+        place = column_of(cache, rows, near_figures[near, LOW], near_figures[near, HIGH])
         if place == NOWHERE:
             place = count
             out[place, :2] = 0.0

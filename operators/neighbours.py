@@ -46,22 +46,10 @@ from operators.messages import (
     SumTaken,
     order,
 )
-from operators.packing import PULLED, item_key, key_of, ratio_of, raw_of
-from operators.pairs import (
-    PAIRS_A_SEGMENT,
-    ItemNeighbours,
-    NeighboursCodec,
-    Segment,
-    SegmentCodec,
-    forget_row,
-    grow_rows,
-    grow_segment,
-    segment_of,
-    split,
-    take,
-    weakest_but_last,
-)
+from operators.packing import PULLED, raw_of
+from operators.pairs import ItemNeighbours, NeighboursCodec, Segment, SegmentCodec
 from operators.results import SimilarRow
+from operators.runs import Bounds, add, run_of, run_of_earlier, take_back
 from operators.stage import Codec, Out, StructCodec, Table, in_turn, pair_key, scoped, tick
 from operators.strengths import STRENGTH_MAX
 
@@ -130,30 +118,44 @@ class Neighbours:
 
     def __init__(self, settings: NeighboursSettings) -> None:
         self._settings = settings
-        self._formula = settings.forward_share, settings.damping
+        formula = settings.forward_share, settings.damping
+        self._bounds = Bounds(settings.pairs_max, settings.rows_max, formula)
 
     def apply(self, state: NeighboursState, batch: Sequence[Message]) -> list[Out]:
+        """Pairs wait for each other until something else comes about their item."""
         outs: list[Out] = []
+        waiting: dict[str, list[PairSeen]] = {}
         for message in batch:
-            if isinstance(message, PairSeen):
-                self._see(state, message)
-            elif isinstance(message, SumTaken):
-                key = scoped(message.tenant, message.item)
-                head = state.item.get(key) or ItemNeighbours()
-                head.sum -= message.decrease
-                _keep(state, key, head)
-                state.changed.put(key, (message.tenant, message.item, message.time_ms))
-            elif isinstance(message, Described | Near):
-                self._hear(state, message)
-            elif isinstance(message, Grown):
-                _renew(state, message)
-            elif isinstance(message, ItemExpired):
-                _expire(state, message)
-            elif isinstance(message, Recall):
-                outs += self._recall(state, message)
+            if isinstance(message, Learn):
+                signal = message.counted.signal
+                key = scoped(signal.tenant, signal.item)
             else:
-                outs.append(self._answer(state, message))
+                key = scoped(message.tenant, message.item)
+                if isinstance(message, PairSeen) and message.figures:
+                    waiting.setdefault(key, []).append(message)
+                    continue
+            if key in waiting:
+                self._see(state, key, waiting.pop(key))
+            outs += self._take_in(state, key, message)
+        for key, seen in waiting.items():
+            self._see(state, key, seen)
         return outs
+
+    def _take_in(self, state: NeighboursState, key: str, message: Message) -> list[Out]:
+        """All but pairs that add."""
+        if isinstance(message, Learn):
+            return [self._answer(state, key, message)]
+        if isinstance(message, PairSeen | SumTaken):
+            _take_back(state, key, message)
+        elif isinstance(message, Described | Near):
+            self._hear(state, key, message)
+        elif isinstance(message, Grown):
+            _renew(state, key, message)
+        elif isinstance(message, ItemExpired):
+            _expire(state, key, message)
+        else:
+            return self._recall(state, key, message)
+        return []
 
     def settle(self, state: NeighboursState, limit: int | None = None) -> list[Out]:
         """Rows of similar items, of items that were touched since theirs was written."""
@@ -165,20 +167,16 @@ class Neighbours:
             state.changed.delete(key)
         return outs
 
-    def _see(self, state: NeighboursState, message: PairSeen) -> None:
-        key = scoped(message.tenant, message.item)
-        head = state.item.get(key) or ItemNeighbours()
-        changes = (message.forward, message.backward, message.short)
-        if message.figures:
-            self._add(state, key, head, message.other, changes, message.ratio, message.figures)
-        else:  # an erasure: the stored list must not outlive it
-            _take(state, key, head, message.other, changes)
-            state.changed.put(key, (message.tenant, message.item, message.time_ms))
-        _keep(state, key, head)
+    def _see(self, state: NeighboursState, key: str, seen: Sequence[PairSeen]) -> None:
+        head = state.item.get(key)
+        # An item of which nothing is left starts anew, and only one without a sum can be that.
+        for some in [seen] if head and head.sum else [[one] for one in seen]:
+            head = state.item.get(key) or ItemNeighbours()
+            add(state.pair, key, head, run_of(some), self._bounds)
+            _keep(state, key, head)
 
-    def _hear(self, state: NeighboursState, message: Described | Near) -> None:
+    def _hear(self, state: NeighboursState, key: str, message: Described | Near) -> None:
         """Note what the item says, or what says the like."""
-        key = scoped(message.tenant, message.item)
         content = state.content.get(key)
         if content is None:
             head = state.item.get(key)
@@ -193,15 +191,14 @@ class Neighbours:
         state.content.put(key, content)
         state.changed.put(key, (message.tenant, message.item, message.time_ms))
 
-    def _answer(self, state: NeighboursState, message: Learn) -> Out:
+    def _answer(self, state: NeighboursState, key: str, message: Learn) -> Out:
         counted = message.counted
-        signal, raw = counted.signal, raw_of(counted.figures)
-        key = scoped(signal.tenant, signal.item)
+        signal = counted.signal
         head = state.item.get(key) or ItemNeighbours()
         head.sum += message.increase
-        done = self._add_all(state, key, head, message.pairs, raw)
-        for other, weight, _, figures in message.pairs[done:]:
-            self._add(state, key, head, other, (0, weight, 0), ratio_of(figures, raw), figures)
+        if message.pairs:
+            run = run_of_earlier(message.pairs, raw_of(counted.figures))
+            add(state.pair, key, head, run, self._bounds)
         head.title = counted.title
         state.item.put(key, head)
         state.changed.put(key, (signal.tenant, signal.item, counted.time_ms))
@@ -214,9 +211,8 @@ class Neighbours:
         )  # fmt: skip
         return Out("ranking", scoped(signal.tenant, signal.user), answer)
 
-    def _recall(self, state: NeighboursState, ask: Recall) -> list[Out]:
+    def _recall(self, state: NeighboursState, key: str, ask: Recall) -> list[Out]:
         """The neighbours of an item that a user touched long ago; nothing of an unknown one."""
-        key = scoped(ask.tenant, ask.item)
         head, content = state.item.get(key), state.content.get(key)
         ids, rows = self._rows(head or ItemNeighbours(), content)
         told = Recalled(
@@ -230,14 +226,14 @@ class Neighbours:
         known, near = len(head.ids), len(content.ids) if content else 0
         rows = np.empty((known + near, PULLED.itemsize // 4), np.float32)
         kernels.answer_rows(
-            head.sums, head.ratios, head.figures, known, float(head.sum), *self._formula, rows
+            head.cache, head.figures, known, float(head.sum), *self._bounds.formula, rows
         )
         if content is None or not near:
             return list(head.ids), rows
         origin = np.empty(near, np.int64)
         count = kernels.add_alike(
-            head.keys, known, content.keys, content.sims, content.figures,
-            self._settings.content_worth, rows, origin,
+            head.cache, known, content.sims, content.figures, self._settings.content_worth,
+            rows, origin,
         )  # fmt: skip
         added = [content.ids[place] for place in origin[: count - known].tolist()]
         return head.ids + added, rows[:count]
@@ -247,78 +243,6 @@ class Neighbours:
         until = self._settings.content_until
         likes = head.sum / STRENGTH_MAX
         return until / (likes + until) if until > 0 else 0.0
-
-    def _add_all(
-        self,
-        state: NeighboursState,
-        key: str,
-        head: ItemNeighbours,
-        pairs: Sequence[tuple[str, int, int, bytes]],
-        raw: float,
-    ) -> int:
-        """As `_add` for all pairs of a message at once, as long as one segment holds them.
-
-        Returns:
-            How many were added; the others are left to `_add`.
-        """
-        count = len(pairs)
-        room = min(PAIRS_A_SEGMENT, self._settings.pairs_max)
-        if count < 2 or head.segments > 1 or head.pairs + count > room:
-            return 0
-        place = pair_key(key, "0")
-        segment = state.pair.get(place) or Segment()
-        grow_segment(segment, count)
-        grow_rows(head, self._settings.rows_max, count)
-        seen = np.frombuffer(b"".join([one[3] for one in pairs]), "<u4").reshape(count, -1)
-        told = np.empty((count, 3), np.int64)
-        done = kernels.see_pairs(
-            segment.keys, segment.sums, len(segment.ids),
-            head.keys, head.sums, head.ratios, head.figures, len(head.ids),
-            self._settings.rows_max, seen, np.array([one[1] for one in pairs], np.int64), raw,
-            float(head.sum), *self._formula, told,
-        )  # fmt: skip
-        for (found, gone, enters), pair in zip(told[:done].tolist(), pairs, strict=False):
-            _name(segment, head, pair[0], found, gone, enters)
-        state.pair.put(place, segment)
-        if told[done - 1, 0] == kernels.EMPTY:
-            _take(state, key, head, pairs[done - 1][0], (0, 0, 0))
-        return done
-
-    def _add(
-        self,
-        state: NeighboursState,
-        key: str,
-        head: ItemNeighbours,
-        other: str,
-        changes: tuple[int, int, int],
-        ratio: float,
-        figures: bytes,
-    ) -> None:
-        """Add to a pair's truth and keep the cache right."""
-        number = segment_of(key_of(figures), head.segments) if head.segments > 1 else 0
-        place = pair_key(key, str(number))
-        segment = state.pair.get(place) or Segment()
-        pairs, rows, rows_max = len(segment.ids), len(head.ids), self._settings.rows_max
-        if pairs == len(segment.keys):
-            grow_segment(segment)
-        if rows == len(head.keys) < rows_max:
-            grow_rows(head, rows_max)
-        found, gone, enters = kernels.see_pair(
-            segment.keys, segment.sums, pairs,
-            head.keys, head.sums, head.ratios, head.figures, rows, rows_max,
-            np.frombuffer(figures, "<u4"), *changes, ratio, float(head.sum), *self._formula,
-        )  # fmt: skip
-        if found != kernels.KNOWN or enters or gone != kernels.NOWHERE:
-            _name(segment, head, other, found, gone, enters)
-        state.pair.put(place, segment)
-        if head.pairs > self._settings.pairs_max:
-            weakest = weakest_but_last(segment)
-            if weakest is not None:
-                _take(state, key, head, *weakest)
-        if found == kernels.EMPTY:
-            _take(state, key, head, other, (0, 0, 0))
-        if head.pairs > PAIRS_A_SEGMENT * head.segments:
-            split(state.pair, key, head)
 
     def _similar(
         self, state: NeighboursState, key: str, tenant: str, item: str, time_ms: int
@@ -348,19 +272,6 @@ class Neighbours:
         return [Out("rows", key, row)]
 
 
-def _name(
-    segment: Segment, head: ItemNeighbours, other: str, found: int, gone: int, enters: int
-) -> None:
-    """Let the names follow what `kernels.see_pair` did to the numbers."""
-    if found == kernels.NEW:
-        segment.ids.append(other)
-        head.pairs += 1
-    if gone != kernels.NOWHERE:
-        del head.ids[gone]
-    if enters:
-        head.ids.append(other)
-
-
 def _similar(scores: Any, known: int, size: int) -> list[int]:
     """Places of the best rows, and of the best by content alone: of these half as many more."""
     order = np.argsort(-scores, kind="stable")
@@ -369,44 +280,27 @@ def _similar(scores: Any, known: int, size: int) -> list[int]:
     return best + said[: max(0, size // 2 - sum(place >= known for place in best))]
 
 
-def _take(
-    state: NeighboursState,
-    key: str,
-    head: ItemNeighbours,
-    other: str,
-    changes: tuple[int, int, int],
-) -> None:
-    """Take back from a pair; a pair of which nothing is left is gone from truth and cache."""
-    other_key = np.uint64(item_key(other))
-    place = pair_key(key, str(segment_of(int(other_key), head.segments)))
-    segment = state.pair.get(place) or Segment()
-    grow_segment(segment)
-    known = len(segment.ids)
-    left = take(segment, other, other_key, changes)
-    head.pairs += len(segment.ids) - known
-    row = kernels.place_of(head.keys, len(head.ids), other_key)
-    if row != kernels.NOWHERE:
-        if any(left):
-            head.sums[row] = left
-        else:
-            forget_row(head, row)
-    if segment.ids:
-        state.pair.put(place, segment)
+def _take_back(state: NeighboursState, key: str, message: PairSeen | SumTaken) -> None:
+    """What an erasure says; the stored list must not outlive it."""
+    head = state.item.get(key) or ItemNeighbours()
+    if isinstance(message, SumTaken):
+        head.sum -= message.decrease
     else:
-        state.pair.delete(place)
+        changes = (message.forward, message.backward, message.short)
+        take_back(state.pair, key, head, message.other, changes)
+    _keep(state, key, head)
+    state.changed.put(key, (message.tenant, message.item, message.time_ms))
 
 
-def _renew(state: NeighboursState, message: Grown) -> None:
+def _renew(state: NeighboursState, key: str, message: Grown) -> None:
     """Take over newer figures of an item that says the like; no stored list depends on them."""
-    key = scoped(message.tenant, message.item)
     content = state.content.get(key)
     if content is not None and renew(content, message):
         state.content.put(key, content)
 
 
-def _expire(state: NeighboursState, message: ItemExpired) -> None:
+def _expire(state: NeighboursState, key: str, message: ItemExpired) -> None:
     """Forget an item with its pairs; what others have of theirs with it stays theirs."""
-    key = scoped(message.tenant, message.item)
     head = state.item.get(key)
     if head is None:
         return

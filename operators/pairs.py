@@ -7,21 +7,27 @@ found in one of them by the low bits of its key.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from operators import kernels
-from operators.packing import FIGURES, Keys, Words, item_key
+from operators.packing import FIGURES, item_key
 from operators.stage import StructCodec, Table, pair_key
 
+Numbers = NDArray[np.uint32]
 Sums = NDArray[np.int32]
 
 FIGURES_WORDS = FIGURES.itemsize // 4
+SEGMENT_ROWS, CACHE_ROWS = kernels.SUMS + 3, kernels.RATIO + 1
 ROOM_MIN = 8
 PAIRS_A_SEGMENT = 256
+NO_SIMS = np.empty(0, np.float64)
+
+
+def _empty(rows: int) -> Numbers:
+    return np.empty((rows, 0), np.uint32)
 
 
 @dataclass
@@ -32,9 +38,9 @@ class ItemNeighbours:
         clock_us: Write time of the last row of similar items.
         pairs: Number of its pairs, in `segments` segments.
         ids: Item ids of the cached rows; the arrays may have room for more.
-        keys: `packing.item_key` of each row.
-        sums: Forward, backward, and short sum (times 100) of each row, shape (room, 3).
-        ratios: Sum of strengths of each row's item over that of this one.
+        cache: A column a cached row, of words by `kernels.LOW` and its like: key, forward,
+            backward, and short sum (times 100), and sum of strengths of the row's item over that
+            of this one. Shape (6, room).
         figures: `packing.FIGURES` of each row, as words, shape (room, 11).
     """
 
@@ -44,21 +50,30 @@ class ItemNeighbours:
     pairs: int = 0
     segments: int = 1
     ids: list[str] = field(default_factory=list)
-    keys: Keys = field(default_factory=lambda: np.empty(0, np.uint64))
-    sums: Sums = field(default_factory=lambda: np.empty((0, 3), np.int32))
-    ratios: Words = field(default_factory=lambda: np.empty(0, np.float32))
-    figures: NDArray[np.uint32] = field(
-        default_factory=lambda: np.empty((0, FIGURES_WORDS), np.uint32)
-    )
+    cache: Numbers = field(default_factory=lambda: _empty(CACHE_ROWS))
+    figures: Numbers = field(default_factory=lambda: np.empty((0, FIGURES_WORDS), np.uint32))
+
+    @property
+    def sums(self) -> Sums:
+        """Forward, backward, and short sum of each row, shape (n, 3)."""
+        return _sums(self.cache, len(self.ids))
 
 
 @dataclass
 class Segment:
-    """Some pairs of one item: ids and keys of the others, and their sums, shape (room, 3)."""
+    """Some pairs of one item: ids of the others; keys and sums as in `ItemNeighbours.cache`."""
 
     ids: list[str] = field(default_factory=list)
-    keys: Keys = field(default_factory=lambda: np.empty(0, np.uint64))
-    sums: Sums = field(default_factory=lambda: np.empty((0, 3), np.int32))
+    pairs: Numbers = field(default_factory=lambda: _empty(SEGMENT_ROWS))
+
+    @property
+    def sums(self) -> Sums:
+        """Forward, backward, and short sum of each pair, shape (n, 3)."""
+        return _sums(self.pairs, len(self.ids))
+
+
+def _sums(pairs: Numbers, count: int) -> Sums:
+    return pairs[kernels.SUMS : kernels.SUMS + 3, :count].view(np.int32).T
 
 
 class _StoredItem(Struct, array_like=True):
@@ -83,22 +98,22 @@ class NeighboursCodec:
 
     def encode(self, value: ItemNeighbours) -> bytes:
         rows = len(value.ids)
+        keys, sums = _packed(value.cache, rows)
         return self._inner.encode(
             _StoredItem(
                 value.sum, value.clock_us, value.title, value.pairs, value.segments, value.ids,
-                value.keys[:rows].tobytes(), value.sums[:rows].tobytes(),
-                value.ratios[:rows].tobytes(), value.figures[:rows].tobytes(),
+                keys, sums, value.cache[kernels.RATIO, :rows].tobytes(),
+                value.figures[:rows].tobytes(),
             )
         )  # fmt: skip
 
     def decode(self, data: bytes) -> ItemNeighbours:
         stored = self._inner.decode(data)
+        cache = _unpacked(CACHE_ROWS, stored.keys, stored.sums)
+        cache[kernels.RATIO] = np.frombuffer(stored.ratios, "<u4")
         return ItemNeighbours(
             stored.sum, stored.clock_us, stored.title, stored.pairs, stored.segments, stored.ids,
-            np.frombuffer(stored.keys, "<u8").copy(),
-            np.frombuffer(stored.sums, "<i4").reshape(-1, 3).copy(),
-            np.frombuffer(stored.ratios, "<f4").copy(),
-            np.frombuffer(stored.figures, "<u4").reshape(-1, FIGURES_WORDS).copy(),
+            cache, np.frombuffer(stored.figures, "<u4").reshape(-1, FIGURES_WORDS).copy(),
         )  # fmt: skip
 
 
@@ -112,17 +127,24 @@ class SegmentCodec:
     )
 
     def encode(self, value: Segment) -> bytes:
-        count = len(value.ids)
-        packed = value.keys[:count].tobytes(), value.sums[:count].tobytes()
-        return self._inner.encode((value.ids, *packed))
+        return self._inner.encode((value.ids, *_packed(value.pairs, len(value.ids))))
 
     def decode(self, data: bytes) -> Segment:
         ids, keys, sums = self._inner.decode(data)
-        return Segment(
-            ids,
-            np.frombuffer(keys, "<u8").copy(),
-            np.frombuffer(sums, "<i4").reshape(-1, 3).copy(),
-        )
+        return Segment(ids, _unpacked(SEGMENT_ROWS, keys, sums))
+
+
+def _packed(pairs: Numbers, count: int) -> tuple[bytes, bytes]:
+    """Keys and sums of the first `count` pairs, one pair after the other."""
+    return pairs[: kernels.SUMS, :count].T.tobytes(), _sums(pairs, count).tobytes()
+
+
+def _unpacked(rows: int, keys: bytes, sums: bytes) -> Numbers:
+    """A matrix of so many rows with what `_packed` gave."""
+    pairs = np.empty((rows, len(keys) // 8), np.uint32)
+    pairs[: kernels.SUMS] = np.frombuffer(keys, "<u4").reshape(-1, 2).T
+    pairs[kernels.SUMS : kernels.SUMS + 3] = np.frombuffer(sums, "<u4").reshape(-1, 3).T
+    return pairs
 
 
 def segment_of(key: int, segments: int) -> int:
@@ -142,58 +164,51 @@ def split(table: Table[Segment], key: str, head: ItemNeighbours) -> None:
     level = 1 << (added.bit_length() - 1)
     places = pair_key(key, str(added - level)), pair_key(key, str(added))
     whole = table.get(places[0]) or Segment()
-    count = len(whole.ids)
-    moves = (whole.keys[:count] & np.uint64(2 * level - 1)) == np.uint64(added)
+    moves = (whole.pairs[kernels.LOW, : len(whole.ids)] & np.uint32(2 * level - 1)) == added
     head.segments += 1
     for place, chosen in zip(places, (np.flatnonzero(~moves), np.flatnonzero(moves)), strict=True):
         if len(chosen):
             ids = [whole.ids[number] for number in chosen.tolist()]
-            table.put(place, Segment(ids, whole.keys[chosen], whole.sums[chosen]))
+            table.put(place, Segment(ids, whole.pairs.take(chosen, axis=1)))
         else:
             table.delete(place)
 
 
 def grow_segment(segment: Segment, more: int = 1) -> None:
     """Make room for more pairs."""
-    needed = len(segment.ids) + more
-    if needed > len(segment.keys):
-        room = max(ROOM_MIN, needed, 2 * len(segment.keys))
-        segment.keys = _roomier(segment.keys, room)
-        segment.sums = _roomier(segment.sums, room)
+    needed, room = len(segment.ids) + more, segment.pairs.shape[1]
+    if needed > room:
+        grown = np.empty((SEGMENT_ROWS, max(ROOM_MIN, needed, 2 * room)), np.uint32)
+        grown[:, :room] = segment.pairs
+        segment.pairs = grown
 
 
-def grow_rows(head: ItemNeighbours, rows_max: int, more: int = 1) -> None:
+def grow_rows(head: ItemNeighbours, rows_max: int, more: int) -> None:
     """Make room for more rows, up to `rows_max`."""
-    needed = min(rows_max, len(head.ids) + more)
-    if needed > len(head.keys):
-        room = min(rows_max, max(ROOM_MIN, needed, 2 * len(head.keys)))
-        head.keys, head.sums = _roomier(head.keys, room), _roomier(head.sums, room)
-        head.ratios, head.figures = _roomier(head.ratios, room), _roomier(head.figures, room)
+    needed, room = min(rows_max, len(head.ids) + more), len(head.figures)
+    if needed > room:
+        roomier = min(rows_max, max(ROOM_MIN, needed, 2 * room))
+        cache = np.empty((CACHE_ROWS, roomier), np.uint32)
+        figures = np.empty((roomier, FIGURES_WORDS), np.uint32)
+        cache[:, :room], figures[:room] = head.cache, head.figures
+        head.cache, head.figures = cache, figures
 
 
-def _roomier(array: NDArray[Any], room: int) -> NDArray[Any]:
-    grown = np.zeros((room, *array.shape[1:]), array.dtype)
-    grown[: len(array)] = array
-    return grown
-
-
-def take(
-    segment: Segment, other: str, other_key: np.uint64, changes: tuple[int, int, int]
-) -> tuple[int, int, int]:
+def take(segment: Segment, other: str, changes: tuple[int, int, int]) -> tuple[int, int, int]:
     """Add `changes` (below zero) to a pair, which leaves the segment at zero; what is left."""
-    count = len(segment.ids)
-    at = kernels.place_of(segment.keys, count, other_key)
+    count, key = len(segment.ids), words_of(item_key(other))
+    at = kernels.column_of(segment.pairs, count, *key)
     if at == kernels.NOWHERE:
         at, count = count, count + 1
         segment.ids.append(other)
-        segment.keys[at], segment.sums[at] = other_key, 0
+        segment.pairs[: kernels.SUMS, at], segment.pairs[kernels.SUMS :, at] = key, 0
     segment.sums[at] += np.array(changes, np.int32)
-    forward, backward, short = (int(number) for number in segment.sums[at])
+    forward, backward, short = segment.sums[at].tolist()
     if not (forward or backward or short):
         last = segment.ids.pop()
         if at < count - 1:
             segment.ids[at] = last
-            segment.keys[at], segment.sums[at] = segment.keys[count - 1], segment.sums[count - 1]
+            segment.pairs[:, at] = segment.pairs[:, count - 1]
     return forward, backward, short
 
 
@@ -203,14 +218,26 @@ def weakest_but_last(segment: Segment) -> tuple[str, tuple[int, int, int]] | Non
     if count < 1:
         return None
     at = int(segment.sums[:count, :2].sum(axis=1).argmin())
-    forward, backward, short = (-int(number) for number in segment.sums[at])
+    forward, backward, short = (-number for number in segment.sums[at].tolist())
     return segment.ids[at], (forward, backward, short)
 
 
-def forget_row(head: ItemNeighbours, row: int) -> None:
-    """Take a row off the cache."""
-    kernels.leave_out(head.keys, head.sums, head.ratios, head.figures, len(head.ids), row)
-    del head.ids[row]
+def follow(head: ItemNeighbours, other: str, left: tuple[int, int, int]) -> None:
+    """Let the cache follow what is left of a pair; of nothing no row."""
+    rows = len(head.ids)
+    row = kernels.column_of(head.cache, rows, *words_of(item_key(other)))
+    if row == kernels.NOWHERE:
+        return
+    if any(left):
+        head.sums[row] = left
+    else:
+        kernels.leave_out(head.cache, head.figures, NO_SIMS, rows, row)
+        del head.ids[row]
+
+
+def words_of(key: int) -> tuple[np.uint32, np.uint32]:
+    """The two words of an item's key."""
+    return np.uint32(key & 0xFFFF_FFFF), np.uint32(key >> 32)
 
 
 def rebuild(
@@ -232,15 +259,17 @@ def rebuild(
     """
 
     def rank(pair: tuple[str, tuple[int, int, int], float]) -> tuple[float, int]:
-        sim = kernels.similarity(np.array(pair[1], np.int32), pair[2], float(total), *formula)
-        return -sim, item_key(pair[0])
+        other, (forward, backward, _), ratio = pair
+        sim = kernels.similarity(forward, backward, ratio, float(total), *formula)
+        return -sim, item_key(other)
 
     best = sorted(pairs, key=rank)[:rows_max]
-    keys = np.array([item_key(other) for other, _, _ in best], np.uint64)
+    cache = np.zeros((CACHE_ROWS, len(best)), np.uint32)
     figures = np.zeros((len(best), FIGURES_WORDS), np.uint32)
-    figures[:, :2] = keys.view("<u4").reshape(-1, 2)
+    for row, (other, sums, ratio) in enumerate(best):
+        cache[: kernels.SUMS, row] = figures[row, : kernels.SUMS] = words_of(item_key(other))
+        cache.view(np.int32)[kernels.SUMS : kernels.RATIO, row] = sums
+        cache.view(np.float32)[kernels.RATIO, row] = ratio
     return ItemNeighbours(
-        sum=total, ids=[other for other, _, _ in best], keys=keys,
-        sums=np.array([sums for _, sums, _ in best], np.int32).reshape(-1, 3),
-        ratios=np.array([ratio for _, _, ratio in best], np.float32), figures=figures,
-    )  # fmt: skip
+        sum=total, ids=[other for other, _, _ in best], cache=cache, figures=figures
+    )

@@ -1,16 +1,20 @@
 """What goes together: sums and pairs, the bounded cache of the best, erasure, similar items."""
 
 import math
+from collections import defaultdict
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from operators.messages import Pulled, SumTaken
+from operators import runs
+from operators.kernels import similarity
+from operators.messages import ItemExpired, Pulled, SumTaken
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.packing import PULLED, item_key
-from operators.pairs import rebuild
+from operators.pairs import ItemNeighbours, NeighboursCodec, SegmentCodec, rebuild
 from operators.results import SimilarRow
 from operators.stage import DictTable, Out
 from tests.driven import (
@@ -19,6 +23,7 @@ from tests.driven import (
     counted,
     figures,
     learn,
+    near_to,
     new_id,
     pair_seen,
     plain,
@@ -395,34 +400,94 @@ def test_a_rebuilt_cache_holds_the_best_in_one_order(pairs, total, size, random)
     rule = Rule(size, 100.0)
     rule.sum = total
     rule.truth = {other: [*values[:2], 0, values[2]] for other, values in pairs.items()}
+    sims = [
+        similarity(*values[:2], values[2], float(total), 0.7, 100.0) for values in pairs.values()
+    ]
+    if len(set(sims)) > len({round(sim, 12) for sim in sims}):
+        reject()  # equal but for the rounding of their sums
     best = sorted(pairs, key=lambda other: (-round(rule.sim(other), 12), item_key(other)))[:size]
     cache = rebuild(known, total, size, (0.7, 100.0))
     assert (cache.sum, cache.ids) == (total, best)
     random.shuffle(known)
     again = rebuild(known, total, size, (0.7, 100.0))
     assert (again.ids, again.sums.tolist()) == (cache.ids, cache.sums.tolist())
-    assert again.keys.tolist() == [item_key(item) for item in best]
+    keys = again.cache[:2].T.copy().view("<u8")[:, 0]
+    assert keys.tolist() == [item_key(item) for item in best]
 
 
-class OneByOne(Neighbours):
-    def _add_all(self, state, key, head, pairs, raw):
-        return 0
+ITEMS = st.integers(0, 12).map("i{}".format)
+SAID = st.one_of(
+    st.tuples(st.just("seen"), ITEMS, ITEMS, st.integers(-2, 3), st.sampled_from(RATIOS)),
+    st.tuples(st.just("seen"), ITEMS, ITEMS, st.integers(-2, 3), st.sampled_from(RATIOS)),
+    st.tuples(st.just("learn"), ITEMS, st.lists(ITEMS, max_size=9), st.integers(-2, 3)),
+    st.tuples(st.just("taken"), ITEMS, ITEMS, st.integers(-3, -1)),
+    st.tuples(st.just("less"), ITEMS, st.integers(1, 5)),
+    st.tuples(st.just("near"), ITEMS, ITEMS),
+    st.tuples(st.just("expired"), ITEMS),
+)
+
+
+def message_of(number: int, kind: str, item: str, *rest):
+    """A message of a place in the batch; sums fall below zero too."""
+    if kind == "seen":
+        other, weight, ratio = rest
+        return pair_seen(item, other, weight, 0, weight, ratio=ratio, at_ms=number)
+    if kind == "learn":
+        others, weight = rest
+        pairs = [(other, weight, 0, figures(other, raw=len(other))) for other in others]
+        return learn(counted(signal("u", item, number, strength=5)), 5, *pairs)
+    if kind == "taken":
+        other, weight = rest
+        return pair_seen(item, other, weight, 0, weight, figured=b"", at_ms=number)
+    if kind == "less":
+        return SumTaken(number, new_id(), TENANT, item, rest[0])
+    if kind == "near":
+        return near_to(item, rest[0], 0.5, at_ms=number)
+    return ItemExpired(number, new_id(), TENANT, item)
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 30), st.lists(st.integers(0, 30), max_size=6),
-                       st.integers(-2, 3)), max_size=40),
-    st.sampled_from([1, 4, 100]), st.sampled_from([9, 50_000]),
+    st.lists(SAID, max_size=50), st.sampled_from([1, 4, 100]), st.sampled_from([5, 50_000]),
+    st.sampled_from([2, 3, 256]),
 )  # fmt: skip
-@settings(max_examples=80, deadline=None)
-def test_pairs_of_a_message_together_are_pairs_one_by_one(said, rows_max, pairs_max):
+@settings(max_examples=150, deadline=None)
+def test_a_batch_is_its_messages_one_by_one(said, rows_max, pairs_max, a_segment):
     """Sums below zero too, as an erasure leaves them that comes before what it takes back."""
-    made = [Driven(kind(NeighboursSettings(rows_max=rows_max, pairs_max=pairs_max)))
-            for kind in (Neighbours, OneByOne)]  # fmt: skip
-    for item, others, weight in said:
-        pairs = [(f"i{other}", weight, 0, figures(f"i{other}", raw=other % 4))
-                 for other in others if other != item]  # fmt: skip
-        message = learn(counted(signal("u", f"i{item}", strength=5)), 5, *pairs)
-        answers = [stage.send(message) for stage in made]
-        assert answers[0] == answers[1]
-    assert made[0].data() == made[1].data()
+    messages = [message_of(number, *one) for number, one in enumerate(said)]
+    whole, apart = (neighbours(rows_max=rows_max, pairs_max=pairs_max) for _ in range(2))
+    with patch.object(runs, "PAIRS_A_SEGMENT", a_segment):
+        outs = whole.send(*messages)
+        assert [out for message in messages for out in apart.send(message)] == outs
+    assert apart.data() == whole.data()
+    assert apart.settle() == whole.settle()
+
+
+@given(
+    st.lists(st.tuples(ITEMS, st.integers(-2, 3)), max_size=40), st.sampled_from([1, 4, 100]),
+    st.sampled_from([5, 50_000]), st.sampled_from([2, 3, 256]),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_a_run_of_pairs_is_its_pairs_one_by_one(pairs, rows_max, pairs_max, a_segment):
+    bounds = runs.Bounds(pairs_max, rows_max, (0.7, 100.0))
+    run = runs.run_of_earlier([(other, weight, 0, figures(other, raw=len(other)))
+                               for other, weight in pairs], 2.0)  # fmt: skip
+    whole, apart = (ItemNeighbours(sum=3) for _ in range(2))
+    together, single = DictTable(SegmentCodec()), DictTable(SegmentCodec())
+    with patch.object(runs, "PAIRS_A_SEGMENT", a_segment):
+        runs.add(together, "a", whole, run, bounds)
+        for number in range(len(pairs)):
+            one = slice(number, number + 1)
+            runs.add(single, "a", apart, runs.Run(run.others[one], run.records[one]), bounds)
+    assert single.data == together.data
+    assert NeighboursCodec().encode(apart) == NeighboursCodec().encode(whole)
+    sums: dict[str, int] = defaultdict(int)
+    for other, weight in pairs:
+        sums[other] += weight
+    segments = [segment for _, segment in together.items()]
+    found = {other: segment.sums[place, 1] for segment in segments
+             for place, other in enumerate(segment.ids)}  # fmt: skip
+    for segment in segments:
+        keys = segment.pairs[:2].T.copy().view("<u8")[:, 0]
+        assert keys.tolist() == [item_key(other) for other in segment.ids]
+    if pairs_max > len(pairs):
+        assert found == {other: weight for other, weight in sums.items() if weight}

@@ -1,0 +1,185 @@
+"""Pairs of one item that follow each other, added to its truth and its cache at once.
+
+A run costs one visit to the item and one to each segment it touches, instead of one each a pair:
+a batch brings many pairs for the same item. The result is the same to the bit as that of its pairs
+one by one.
+"""
+
+import struct
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators import kernels
+from operators.messages import PairSeen
+from operators.packing import item_key
+from operators.pairs import (
+    FIGURES_WORDS,
+    PAIRS_A_SEGMENT,
+    ItemNeighbours,
+    Numbers,
+    Segment,
+    follow,
+    grow_rows,
+    grow_segment,
+    segment_of,
+    split,
+    take,
+    weakest_but_last,
+)
+from operators.stage import Table, pair_key
+
+_CHANGES = struct.Struct("<3if")
+
+
+class Run(NamedTuple):
+    """Pairs in order: ids of the others, and a record each, see `kernels.CHANGES`."""
+
+    others: list[str]
+    records: Numbers
+
+
+class Bounds(NamedTuple):
+    """Pairs of an item and rows of its cache at the most; share of what came after, and damping."""
+
+    pairs_max: int
+    rows_max: int
+    formula: tuple[float, float]
+
+
+def run_of(seen: Sequence[PairSeen]) -> Run:
+    """Pairs as items that came later tell of them."""
+    pack = _CHANGES.pack
+    parts = [
+        part
+        for one in seen
+        for part in (one.figures, pack(one.forward, one.backward, one.short, one.ratio))
+    ]
+    records = np.frombuffer(bytearray().join(parts), "<u4").reshape(-1, kernels.RUN_WORDS)
+    return Run([one.other for one in seen], records)
+
+
+def run_of_earlier(pairs: Sequence[tuple[str, int, int, bytes]], raw: float) -> Run:
+    """Pairs with the items that came before one, see `messages.Learn.pairs`.
+
+    Args:
+        pairs: Other item, weight, short weight, figures of the other.
+        raw: Sum of strengths of the one as it travelled.
+    """
+    packed = b"".join([figures for _, _, _, figures in pairs])
+    seen = np.frombuffer(packed, "<u4").reshape(-1, FIGURES_WORDS)
+    weights = np.array([weight for _, weight, _, _ in pairs], np.int64)
+    records = np.zeros((len(pairs), kernels.RUN_WORDS), np.uint32)
+    kernels.run_of_earlier(seen, weights, raw, records)
+    return Run([other for other, _, _, _ in pairs], records)
+
+
+def add(table: Table[Segment], key: str, head: ItemNeighbours, run: Run, bounds: Bounds) -> None:
+    """Add a run to the truth and keep the cache right.
+
+    A segment is split, and a pair pushed out, right after the pair that makes it one too many: the
+    run is cut there.
+    """
+    start = 0
+    while start < len(run.others):
+        room = min(PAIRS_A_SEGMENT * head.segments, bounds.pairs_max) - head.pairs
+        end = start + max(0, room) + 1
+        last = _add(table, key, head, Run(run.others[start:end], run.records[start:end]), bounds)
+        start = end
+        if head.pairs > bounds.pairs_max:
+            weakest = weakest_but_last(last)
+            if weakest is not None:
+                take_back(table, key, head, *weakest)
+        if head.pairs > PAIRS_A_SEGMENT * head.segments:
+            split(table, key, head)
+
+
+def _add(
+    table: Table[Segment], key: str, head: ItemNeighbours, run: Run, bounds: Bounds
+) -> Segment:
+    """Add a run that splits nothing and pushes nothing out; the segment of its last pair."""
+    told = np.zeros((len(run.others), kernels.TOLD_WORDS), np.int32)
+    segments = _segments(table, key, head, run, told)
+    grow_rows(head, bounds.rows_max, len(run.others))
+    best = head.cache, head.figures, len(head.ids), bounds.rows_max
+    formula = float(head.sum), *bounds.formula
+    if len(segments) == 1:
+        (segment,) = segments.values()
+        moved = kernels.see_run(segment.pairs, len(segment.ids), *best, run.records, told, *formula)
+    else:
+        for number, segment in segments.items():
+            kernels.add_run(segment.pairs, len(segment.ids), run.records, number, told)
+        moved = kernels.keep_best(*best, run.records, told, *formula)
+    if moved:
+        _name(segments, head, run.others, told)
+    for number, segment in segments.items():
+        _keep(table, pair_key(key, str(number)), segment)
+    return segments[int(told[-1, kernels.SEGMENT])]
+
+
+def _segments(
+    table: Table[Segment], key: str, head: ItemNeighbours, run: Run, told: NDArray[np.int32]
+) -> dict[int, Segment]:
+    """The segments of a run's pairs by number, with room for them; `told` gets the numbers."""
+    if head.segments == 1:
+        numbers = {0: len(run.others)}
+    else:
+        kernels.number_run(run.records, head.segments, told)
+        numbers = Counter(told[:, kernels.SEGMENT].tolist())
+    segments = {}
+    for number, more in numbers.items():
+        segment = table.get(pair_key(key, str(number))) or Segment()
+        grow_segment(segment, more)
+        segments[number] = segment
+    return segments
+
+
+def _name(
+    segments: dict[int, Segment],
+    head: ItemNeighbours,
+    others: Sequence[str],
+    told: NDArray[np.int32],
+) -> None:
+    """Let the names follow what the kernels did to the numbers."""
+    for other, (number, found, at, gone, enters, *_) in zip(others, told.tolist(), strict=True):
+        ids = segments[number].ids
+        if found == kernels.NEW:
+            ids.append(other)
+            head.pairs += 1
+        elif found == kernels.EMPTY and at != kernels.NOWHERE:
+            ids[at] = ids[-1]
+            ids.pop()
+            head.pairs -= 1
+        if gone != kernels.NOWHERE:
+            del head.ids[gone]
+        if enters:
+            head.ids.append(other)
+
+
+def take_back(
+    table: Table[Segment],
+    key: str,
+    head: ItemNeighbours,
+    other: str,
+    changes: tuple[int, int, int],
+) -> None:
+    """Take back from a pair; a pair of which nothing is left is gone from truth and cache."""
+    place = pair_key(key, str(segment_of(item_key(other), head.segments)))
+    segment = table.get(place) or Segment()
+    grow_segment(segment)
+    known = len(segment.ids)
+    left = take(segment, other, changes)
+    head.pairs += len(segment.ids) - known
+    follow(head, other, left)
+    _keep(table, place, segment)
+
+
+def _keep(table: Table[Segment], place: str, segment: Segment) -> None:
+    """Store a segment, or nothing where nothing is left of it."""
+    if segment.ids:
+        table.put(place, segment)
+    else:
+        table.delete(place)
