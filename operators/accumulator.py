@@ -179,7 +179,7 @@ class UserCodec:
         stored = self._inner.decode(data)
         values = {name: getattr(stored, name) for name in _Stored.__struct_fields__}
         values["rows"] = np.frombuffer(stored.rows, "<f4").reshape(-1, COLUMNS).copy()
-        values["keys"] = np.frombuffer(stored.keys, "<u8")
+        values["keys"] = np.frombuffer(stored.keys, "<u8").copy()
         values["ids"] = np.array(stored.ids, object)
         values["listed"] = unpack_row(stored.listed)
         values |= {name: np.frombuffer(values[name], "<u8")

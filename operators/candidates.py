@@ -1,7 +1,6 @@
-"""Compiled loops of the ranking: absorbing an answer, and scoring one user's candidates.
+"""Compiled loops of a user's candidate rows: absorbing an answer, and keeping the best.
 
-See `accumulator` for what a candidate row is, `features` for the formulas, `kernels` for why.
-Columns of a matrix of features are in the order of `features.FEATURES`.
+See `accumulator` for what a candidate row is, `weighing` for their scores, `kernels` for why.
 """
 
 from typing import Any
@@ -23,15 +22,6 @@ SLOTS = 128
 
 SENT_CONTENT, SENT_FIGURES = 4, 5
 """Words of a `packing.PULLED` record: its part of content; the figures from the likes on."""
-
-TASTE_CODES = 4096
-"""Codes are folded to twelve bits for the taste: its table then stays in the nearest cache, and an
-item passes for one of a user's 64 categories by accident in one of 64 cases."""
-
-C0, C1, SHORTEST, C0LOG, RANK, SUPPORTED, GENRE, SHOWN, IN_CF, CAT_LAST, SEEDED, SAID, UNPROVEN = (
-    range(13)
-)
-POP, POP1D, POP30D, QUALITY, AGE, FEATURES = range(13, 19)
 
 
 @kernel
@@ -216,147 +206,3 @@ def _keep_largest(rows: Any, keys: Any, origin: Any, count: int, limit: int) -> 
         rows[kept], keys[kept], origin[kept] = rows[place], keys[place], origin[place]
         kept += 1
     return kept
-
-
-@kernel
-def choose(
-    rows: Any, keys: Any, own: int, seen: Any, unavailable: Any, blocked: Any, chosen: Any
-) -> int:
-    """Places of the candidates that may be listed: the first `own` rows, then shared ones.
-
-    A shared row that the user knows or has among the own ones is left out, and all that is
-    unavailable or in a blocked category.
-    """
-    halves, count = rows.view(np.uint16), 0
-    for place in range(len(rows)):
-        key = keys[place]
-        if place >= own and (is_in(seen, key) or place_of(keys, own, key) != NOWHERE):
-            continue
-        if is_in(unavailable, key):
-            continue
-        barred = False
-        for code in blocked:
-            for half in range(FIRST_CODE, CODES_END):
-                barred |= halves[place, half] == code
-        if not barred:
-            chosen[count] = place
-            count += 1
-    return count
-
-
-@kernel
-def _largest(rows: Any, chosen: Any, column: int) -> float:
-    """Largest value of a column among the chosen rows, or 1 where none is above 0."""
-    top = 0.0
-    for place in chosen:
-        top = max(top, float(rows[place, column]))
-    return top if top > 0 else 1.0
-
-
-@kernel
-def _shares(rows: Any, chosen: Any, column: int, x: Any) -> None:
-    """sqrt(value / largest value) of a column."""
-    top = _largest(rows, chosen, column)
-    for number, place in enumerate(chosen):
-        x[number] = np.sqrt(rows[place, column] / top)
-
-
-@kernel
-def _taste(
-    halves: Any, chosen: Any, own: int, codes: Any, worth: Any, last: Any, genre: Any, same: Any
-) -> None:
-    """Twice the cosine of the user's taste and an item's categories; whether the last one is in."""
-    table = np.zeros(TASTE_CODES, np.float32)
-    length = max(1e-12, np.sqrt(float((worth * worth).sum())))
-    for number, code in enumerate(codes):
-        table[code % TASTE_CODES] = worth[number] / length
-    for number, place in enumerate(chosen):
-        total, named = 0.0, 0
-        for half in range(FIRST_CODE, CODES_END):
-            code = halves[place, half]
-            if code:
-                total += table[code % TASTE_CODES]
-                named += 1
-                if code == last:
-                    same[number] = 1.0
-        genre[number] = 2.0 * total / np.sqrt(float(max(1, named)))
-
-
-@kernel
-def _user_features(
-    rows: Any, chosen: Any, own: int, codes: Any, worth: Any, last: Any, outside: Any, wanted: Any,
-    x: Any,
-) -> None:  # fmt: skip
-    """The columns of the user; `outside` are c0log and rank of what no answer named."""
-    for feature, column in ((C0, MAIN), (C1, FAST), (SHORTEST, SHORT), (SEEDED, SEED)):
-        if wanted[feature]:
-            _shares(rows, chosen, column, x[:, feature])
-    if wanted[RANK]:
-        x[:, RANK] = outside[1]
-        order = np.argsort(-rows[chosen, MAIN], kind="mergesort")
-        for rank, number in enumerate(order):
-            if chosen[number] < own and not unproven(rows, chosen[number]):
-                x[number, RANK] = -np.log2(1.0 + rank) / 4
-    if wanted[GENRE] or wanted[CAT_LAST]:
-        _taste(rows.view(np.uint16), chosen, own, codes, worth, last, x[:, GENRE], x[:, CAT_LAST])
-    _counted(rows, chosen, own, outside, wanted, x)
-
-
-@kernel
-def _counted(rows: Any, chosen: Any, own: int, outside: Any, wanted: Any, x: Any) -> None:
-    top, likest = _largest(rows, chosen, MAIN), _largest(rows, chosen, CONTENT)
-    for number, place in enumerate(chosen):
-        alone = unproven(rows, place)
-        inside = place < own and not alone
-        x[number, IN_CF] = 1.0 if inside else 0.0
-        if wanted[C0LOG]:
-            small = np.log(max(1e-6, float(rows[place, MAIN])) / top) / 3
-            x[number, C0LOG] = small if inside else outside[0]
-        if wanted[SUPPORTED]:
-            x[number, SUPPORTED] = np.log1p(float(rows[place, SUPPORT]))
-        if wanted[SHOWN]:
-            x[number, SHOWN] = np.log1p(float(rows[place, EXPOSED]))
-        if rows[place, CONTENT] > 0:
-            x[number, SAID] = rows[place, CONTENT] / likest
-            x[number, UNPROVEN] = 1.0 if alone else 0.0
-
-
-@kernel
-def _item_features(rows: Any, chosen: Any, reference: Any, now_h: float, x: Any) -> None:
-    """The columns of the item; `reference`: most likes, best log2 of a day and of a month."""
-    for number, place in enumerate(chosen):
-        likes, users = max(0.0, float(rows[place, LIKES])), max(0.0, float(rows[place, USERS]))
-        x[number, POP] = np.log((1 + likes) / (1 + max(reference[0], 0.0))) / 2
-        x[number, POP1D] = max(-12.0, rows[place, LIKES_1D] - reference[1]) / 4
-        x[number, POP30D] = max(-12.0, rows[place, LIKES_30D] - reference[2]) / 4
-        x[number, QUALITY] = 4 * ((likes + 2.5) / (users + 5.0) - 0.5)
-        x[number, AGE] = np.log1p(max(0.0, now_h - rows[place, FIRST_H])) / 4
-
-
-@kernel
-def features_of(
-    rows: Any, chosen: Any, own: int, codes: Any, worth: Any, last: Any, outside: Any,
-    reference: Any, now_h: float, wanted: Any,
-) -> Any:  # fmt: skip
-    """The features of the chosen candidates, shape (n, FEATURES); unwanted ones may be 0."""
-    x = np.zeros((len(chosen), FEATURES))
-    _user_features(rows, chosen, own, codes, worth, last, outside, wanted, x)
-    if wanted[POP:].any():
-        _item_features(rows, chosen, reference, now_h, x)
-    return x
-
-
-@kernel
-def best_of(x: Any, weights: Any, limit: int) -> tuple[Any, Any, Any]:
-    """Places, scores and item parts of the best candidates, best first; equal ones in order."""
-    count = len(x)
-    scores, parts = np.empty(count), np.empty(count)
-    for place in range(count):
-        user, item = 0.0, 0.0
-        for feature in range(POP):
-            user += weights[feature] * x[place, feature]
-        for feature in range(POP, FEATURES):
-            item += weights[feature] * x[place, feature]
-        parts[place], scores[place] = item, item + user
-    best = np.argsort(-scores, kind="mergesort")[:limit]
-    return best, scores[best], parts[best]

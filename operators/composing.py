@@ -16,6 +16,7 @@ sorts by score, so a place that was given and not earned carries the score of th
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -94,6 +95,32 @@ class Places(NamedTuple):
     propensities: NDArray[np.float64]
 
 
+def goes_by_score(strategy: Strategy, shares: Mapping[int, float], slots: Sequence[int]) -> bool:
+    """Whether a list of what is not fresh is the candidates in order: `compose` then moves none.
+
+    So it is where no interest falls short of its share at a place that goes by interest.
+
+    Args:
+        strategy: Of the surface.
+        shares: Of the interests, by slot.
+        slots: Of the interests of the first candidates, `FIRST` or all that there are.
+    """
+    if strategy.kind != "hybrid" or strategy.most or strategy.explore_places:
+        return False
+    places = _interest_places(strategy) if shares else ()
+    return not any(
+        share * (at + 1) - slots[:at].count(slot) >= SHORT
+        for at in places for slot, share in shares.items()
+    )  # fmt: skip
+
+
+@cache
+def in_order(count: int) -> Places:
+    """The places of a list that goes by score; not to be changed."""
+    return Places(np.arange(count), np.zeros(count, bool), np.zeros(count, np.int64),
+                  np.ones(count))  # fmt: skip
+
+
 def compose(
     offer: Offer, strategy: Strategy, shares: Mapping[int, float], draw: int, size: int
 ) -> Places:
@@ -143,7 +170,8 @@ def give(places: Places, newcomers: Sequence[int], count: int, strategy: Strateg
     """
     size = len(places.numbers)
     before = min(FIRST - strategy.explore_places, size)
-    stay = places.numbers[: max(0, before - count)].tolist()
+    count = min(count, before)
+    stay = places.numbers[: before - count].tolist()
     put = [number for number in newcomers if number not in stay][:count]
     others = np.flatnonzero(~np.isin(places.numbers, put))
     head, end = others[others < before], min(FIRST, size)
@@ -159,12 +187,17 @@ def give(places: Places, newcomers: Sequence[int], count: int, strategy: Strateg
     )  # fmt: skip
 
 
+@cache
+def _spread(count: int) -> frozenset[int]:
+    return frozenset(FIRST - 1 - n * FIRST // count for n in range(count))
+
+
 def _interest_places(strategy: Strategy) -> frozenset[int]:
     """Numbers of the places that go by interest: spread evenly, the first one only if all do."""
     if strategy.kind == "interests":
         return frozenset(range(FIRST))
     count = strategy.interest_places if strategy.kind == "hybrid" else 0
-    return frozenset(FIRST - 1 - n * FIRST // count for n in range(count)) if count else frozenset()
+    return _spread(count)
 
 
 def _order(offer: Offer, strategy: Strategy) -> NDArray[np.int64]:

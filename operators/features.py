@@ -84,9 +84,9 @@ class Reference(Struct, frozen=True):
     likes_30d: float = NEVER_LOG2
 
     @property
-    def numbers(self) -> Floats:
-        """The three as an array."""
-        return np.array([float(self.likes), self.likes_1d, self.likes_30d])
+    def numbers(self) -> tuple[float, float, float]:
+        """The three in this order."""
+        return float(self.likes), self.likes_1d, self.likes_30d
 
 
 def item_features(popularity: Floats, reference: Reference, now_ms: Floats) -> Floats:

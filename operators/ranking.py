@@ -17,8 +17,6 @@ what a first like says about them is in its outcome, see `learning`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from operators import recall
 from operators.accumulator import (
     RankedUser,
@@ -349,6 +347,6 @@ def _stored_row(user: RankedUser, scored: Scored, model: str) -> StoredRow:
     if not user.personalise:
         return StoredRow(as_of_ms=as_of_ms, model=model)
     return StoredRow(
-        scored.ids, scored.keys, scored.scores.astype("<f4"), scored.item_scores.astype("<f4"),
-        as_of_ms, model, scored.sources.astype(np.uint8).tobytes(), not scored.personal,
+        scored.ids, scored.keys, scored.stored_scores, scored.stored_item_scores,
+        as_of_ms, model, scored.source_bytes, not scored.personal,
     )  # fmt: skip

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from operators.accumulator import RankedUser
 from operators.composing import CONTENT, FRESH, TRENDING, Strategy
 from operators.interests import name_of
@@ -59,8 +57,8 @@ def list_row(
         )  # fmt: skip
     seeds, seed_places, texts, text_places = _explained(user, scored)
     return ListRow(
-        user.clock_us, tenant, name, list(scored.ids), scored.scores.astype("<f4").tobytes(),
-        scored.item_scores.astype("<f4").tobytes(), scored.sources.astype(np.uint8).tobytes(),
+        user.clock_us, tenant, name, list(scored.ids), scored.stored_scores.tobytes(),
+        scored.stored_item_scores.tobytes(), scored.source_bytes,
         seed_places, seeds, user.generation, fallback_of(user, scored),
         bytes(user.known), surface, kind, text_places, texts,
         b"" if (scored.propensities == 1).all() else scored.propensities.astype("<f4").tobytes(),
@@ -76,18 +74,18 @@ def _explained(
     Few things are behind many items, so each is put into words once.
     """
     seeds, texts = _Index(), _Index()
-    known: dict[_Behind, tuple[int, int]] = {}
-    told: list[tuple[int, int]] = []
-    for behind in zip(
-        scored.sources.tolist(), scored.slots.tolist(), scored.seeds.tolist(), scored.lists,
-        strict=True,
-    ):  # fmt: skip
-        found = known.get(behind)
-        if found is None:
-            seed = _seed(user, behind)
-            found = known[behind] = seeds.of(seed), texts.of(_text(user, behind, seed))
-        told.append(found)
-    by_seed, by_text = zip(*told, strict=True) if told else ((), ())
+    by_seed, by_text = bytearray(), bytearray()
+    for place, first in enumerate(scored.first.tolist()):
+        if first < place:
+            by_seed.append(by_seed[first])
+            by_text.append(by_text[first])
+            continue
+        list_ = int(scored.lists[place])
+        behind = (int(scored.sources[place]), int(scored.slots[place]), int(scored.seeds[place]),
+                  scored.names[list_] if list_ >= 0 else "")  # fmt: skip
+        seed = _seed(user, behind)
+        by_seed.append(seeds.of(seed))
+        by_text.append(texts.of(_text(user, behind, seed)))
     return list(seeds.places), bytes(by_seed), list(texts.places), bytes(by_text)
 
 

@@ -8,6 +8,7 @@ popular items fill up in the order of popularity.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from hashlib import blake2b
 
 import numpy as np
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 from operators import features
 from operators.accumulator import AccumulatorSettings, RankedUser
-from operators.candidates import BEST_AT, INTEREST, MAIN, USERS, best_of, choose, features_of
 from operators.candidates import CONTENT as CONTENT_SUM
+from operators.candidates import INTEREST, MAIN, USERS
 from operators.composing import (
     CO_OCCURRENCE,
     CONTENT,
@@ -27,12 +28,15 @@ from operators.composing import (
     Strategy,
     compose,
     give,
+    goes_by_score,
+    in_order,
 )
 from operators.features import Floats, Reference
 from operators.mood import MoodSettings
 from operators.newcomers import PLACES_MAX
 from operators.packing import EPOCH_MS, HOUR_MS, Keys, Words
 from operators.shelves import Shelf
+from operators.weighing import behind, weigh
 
 
 class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
@@ -85,6 +89,7 @@ class Ranked:
         places: Of the candidates, best first.
         scores, item_scores: Of each, in this order.
         features: Of the first of them, to learn from, shape (n, features).
+        untouched: How many of all are what nobody has touched and only its content names.
     """
 
     candidates: Candidates
@@ -95,6 +100,7 @@ class Ranked:
     scores: Floats
     item_scores: Floats
     features: Words
+    untouched: int
 
     @property
     def snapshot(self) -> Keys:
@@ -111,7 +117,9 @@ class Scored:
         sources: Index into `messages.SOURCES`.
         seeds: Number of the user's event that says most for it, 0 for none.
         slots: Of the interest that a place was given to, 0 for none.
-        lists: Name of the shared list that an item is from, empty for the user's own rows.
+        lists: Number of the shared list that an item is from, -1 for the user's own rows;
+            `names` are theirs.
+        first: Place of the first item that has the same source, seed, slot and list.
         propensities: Chance with which each got its place.
         ordinary: Keys of the first ten as they are without places for newcomers; empty where the
             user has none.
@@ -125,15 +133,32 @@ class Scored:
     sources: NDArray[np.int64]
     seeds: NDArray[np.int64]
     slots: NDArray[np.int64]
-    lists: list[str]
+    lists: NDArray[np.int64]
+    first: NDArray[np.int64]
+    names: list[str]
     propensities: Floats
     ordinary: Keys
     untouched: Keys
 
+    @cached_property
+    def source_bytes(self) -> bytes:
+        """The sources, a byte an item."""
+        return self.sources.astype(np.uint8).tobytes()
+
+    @cached_property
+    def stored_scores(self) -> Words:
+        """The scores as they are stored."""
+        return self.scores.astype("<f4")
+
+    @cached_property
+    def stored_item_scores(self) -> Words:
+        """The item scores as they are stored."""
+        return self.item_scores.astype("<f4")
+
     @property
     def personal(self) -> bool:
         """Whether anything in it comes from what the user did."""
-        return bool((self.sources <= CONTENT).any())
+        return bool(self.source_bytes) and min(self.source_bytes) <= CONTENT
 
     def digest(self, known: bytes) -> bytes:
         """Eight bytes that change when the list does, or the filter that is stored beside it.
@@ -141,16 +166,16 @@ class Scored:
         An item without neighbours lets all rows fade alike, which moves no score; a reader has
         to hear of it nevertheless, or would show it once it is popular.
         """
-        told = (self.seeds, self.slots, self.sources, self.propensities)
-        parts = ["\x00".join(self.ids).encode(), self.scores.astype("<f4").tobytes()]
-        parts += [column.tobytes() for column in told]
-        return blake2b(b"\x00".join([*parts, known]), digest_size=8).digest()
+        told = (self.stored_scores, self.seeds, self.slots, self.sources, self.propensities)
+        parts = ["\x00".join(self.ids).encode(), *(column.tobytes() for column in told), known]
+        return blake2b(b"\x00".join(parts), digest_size=8).digest()
 
 
 NO_KEYS: Keys = np.empty(0, np.uint64)
 NOTHING = Scored(
     [], np.empty(0, np.uint64), np.empty(0), np.empty(0), np.empty(0, np.int64),
-    np.empty(0, np.int64), np.empty(0, np.int64), [], np.empty(0), NO_KEYS, NO_KEYS,
+    np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64),
+    [], np.empty(0), NO_KEYS, NO_KEYS,
 )  # fmt: skip
 """In place of a list of a user who wants none of the user's own: no profile is read for it."""
 
@@ -164,21 +189,16 @@ def score(one: Candidates, values: Floats, settings: RankingSettings, snapshot: 
         settings: Of the stage.
         snapshot: Candidates whose features are all kept.
     """
-    user, own = one.user, len(one.user.keys)
-    rows, keys = one.shelf.rows, one.shelf.keys
-    if own:
-        rows, keys = np.concatenate([user.rows, rows]), np.concatenate([user.keys, keys])
-    chosen = np.empty(len(rows), np.int64)
-    blocked = np.array(user.blocked, np.uint16)
-    chosen = chosen[: choose(rows, keys, own, one.seen, one.unavailable, blocked, chosen)]
-    x = features_of(
-        rows, chosen, own, np.array(list(user.taste), np.int64),
-        np.array(list(user.taste.values()), np.float32), user.code, outside(settings),
-        one.reference.numbers, (one.time_ms - EPOCH_MS) / HOUR_MS, (values != 0) | (snapshot > 0),
+    user, taste = one.user, one.user.taste
+    moment = np.array([*outside(settings.candidates_max), *one.reference.numbers,
+                       (one.time_ms - EPOCH_MS) / HOUR_MS])  # fmt: skip
+    found = weigh(
+        user.rows, user.keys, one.shelf.rows, one.shelf.keys, one.seen, one.unavailable,
+        np.array(user.blocked, np.uint16), np.fromiter(taste, np.int64, len(taste)),
+        np.fromiter(taste.values(), np.float32, len(taste)), user.code, moment, values, snapshot,
     )  # fmt: skip
-    best, scores, parts = best_of(x, values, len(x))
-    kept = x[best[:snapshot]].astype(np.float32)
-    return Ranked(one, rows, keys, own, chosen[best], scores, parts, kept)
+    rows, keys, places, scores, parts, kept, untouched = found
+    return Ranked(one, rows, keys, len(user.keys), places, scores, parts, kept, untouched)
 
 
 def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size: int) -> Scored:
@@ -191,34 +211,46 @@ def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size
         size: Items at the most.
     """
     shelf, own, found = ranked.candidates.shelf, ranked.own, ranked.places
-    rows = ranked.rows
-    said = rows[:own, CONTENT_SUM] > rows[:own, MAIN]
-    sources = np.concatenate([np.where(said, CONTENT, CO_OCCURRENCE), shelf.sources])
-    contextual = np.concatenate([np.zeros(own, bool), shelf.contextual])
-    slots = rows[found, INTEREST].astype(np.int64)
-    offer = Offer(sources[found], slots, contextual[found])
-    places = compose(offer, strategy, shares, _draw(ranked.candidates), size)
-    ordinary, newcomers = places, _newcomers(ranked, said)
+    slots = ranked.rows[found[:FIRST], INTEREST].tolist() if shares else []
+    if goes_by_score(strategy, shares, slots) and not shelf.fresh:
+        places = in_order(min(size, len(found)))
+    else:
+        places = compose(_offer(ranked), strategy, shares, _draw(ranked.candidates), size)
+    ordinary, newcomers = places, _newcomers(ranked)
     if len(newcomers):
-        places = _given(places, newcomers, strategy, ranked.candidates.earned, offer.sources)
-    at = found[places.numbers]
-    numbers, ids = at.tolist(), ranked.candidates.user.ids
+        places = _given(ranked, places, newcomers, strategy)
+    at, ids = found[places.numbers], ranked.candidates.user.ids
+    sources, seeds, lists, first = behind(
+        ranked.rows, at, own, shelf.sources, shelf.lists, places.slots, CONTENT
+    )
     return Scored(
-        [ids[n] if n < own else shelf.ids[n - own] for n in numbers],
+        [ids[n] if n < own else shelf.ids[n - own] for n in at.tolist()],
         ranked.keys[at], _descending(ranked.scores, places), ranked.item_scores[places.numbers],
-        sources[at], rows[at, BEST_AT].astype(np.int64), places.slots,
-        ["" if n < own else shelf.lists[n - own] for n in numbers], places.propensities,
+        sources, seeds, places.slots, lists, first, shelf.names, places.propensities,
         ranked.keys[found[ordinary.numbers[:FIRST]]] if len(newcomers) else NO_KEYS,
         ranked.keys[found[newcomers[:PLACES_MAX]]],
     )  # fmt: skip
 
 
-def _newcomers(ranked: Ranked, said: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _offer(ranked: Ranked) -> Offer:
+    """The candidates as a strategy sees them."""
+    shelf, rows, own, found = ranked.candidates.shelf, ranked.rows, ranked.own, ranked.places
+    said = rows[:own, CONTENT_SUM] > rows[:own, MAIN]
+    sources = np.concatenate([np.where(said, CONTENT, CO_OCCURRENCE), shelf.sources])
+    contextual = np.concatenate([np.zeros(own, bool), shelf.contextual])
+    return Offer(sources[found], rows[found, INTEREST].astype(np.int64), contextual[found])
+
+
+NO_NUMBERS: NDArray[np.int64] = np.empty(0, np.int64)
+
+
+def _newcomers(ranked: Ranked) -> NDArray[np.int64]:
     """Numbers of the candidates that nobody has touched and only content names, likest first."""
+    if not ranked.untouched:
+        return NO_NUMBERS
     rows, own, found = ranked.rows, ranked.own, ranked.places
-    new = said & (rows[:own, USERS] <= 0) & ~(rows[:own, MAIN] > 0)
-    if not new.any():
-        return np.empty(0, np.int64)
+    main = rows[:own, MAIN]
+    new = (rows[:own, CONTENT_SUM] > main) & (rows[:own, USERS] <= 0) & ~(main > 0)
     numbers = np.flatnonzero(np.append(new, np.zeros(len(rows) - own, bool))[found])
     order = np.argsort(-rows[found[numbers], CONTENT_SUM], kind="stable")
     likest: NDArray[np.int64] = numbers[order][:FIRST]
@@ -226,23 +258,23 @@ def _newcomers(ranked: Ranked, said: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _given(
-    places: Places, newcomers: NDArray[np.int64], strategy: Strategy, earned: int,
-    sources: NDArray[np.int64],
-) -> Places:  # fmt: skip
+    ranked: Ranked, places: Places, newcomers: NDArray[np.int64], strategy: Strategy
+) -> Places:
     """The places of a list with those given to newcomers."""
-    fixed = strategy.content_places
+    fixed, earned = strategy.content_places, ranked.candidates.earned
     earned = earned if strategy.kind == "hybrid" else 0
     count = min(earned if fixed == "earned" else fixed, FIRST - strategy.explore_places)
     if "content" in strategy.most:
-        first = sources[places.numbers[:FIRST]]
+        first = _offer(ranked).sources[places.numbers[:FIRST]]
         count = min(count, max(0, strategy.most["content"] - int((first == CONTENT).sum())))
     return give(places, newcomers.tolist(), count, strategy) if count else places
 
 
 def _descending(scores: Floats, places: Places) -> Floats:
     """Scores as a reader sorts by them: what was given its place has that of the one before."""
-    if not len(places.numbers):
-        return np.empty(0)
+    count = len(places.numbers)
+    if not count or places is in_order(count):
+        return scores[:count]
     own = np.where(places.given, np.inf, scores[places.numbers])
     found: Floats = np.minimum(np.minimum.accumulate(own), scores.max())
     return found
@@ -256,7 +288,8 @@ def _draw(one: Candidates) -> int:
     )
 
 
-def outside(settings: RankingSettings) -> Floats:
+@cache
+def outside(candidates_max: int) -> tuple[float, float]:
     """c0log and rank of a candidate that no neighbour answer named."""
-    known = features.outside(settings.candidates_max)
-    return np.array([known["c0log"], known["rank"]])
+    known = features.outside(candidates_max)
+    return known["c0log"], known["rank"]

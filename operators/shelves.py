@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.accumulator import Ids
 from operators.candidates import COLUMNS, CONTENT
 from operators.candidates import LIKES as LIKES_AT
 from operators.composing import FRESH, TRENDING
@@ -29,17 +28,21 @@ class Shelf:
     """Items of shared lists as candidate rows without sums, each item once.
 
     Attributes:
-        lists: Name of the list that each item stands in first.
+        names: Of the lists.
+        lists: Place among the names of the list that each item stands in first.
         sources: Index into `messages.SOURCES` of each.
         contextual: Whether that list is of a segment.
+        fresh: Whether any is of the source `fresh`.
     """
 
     rows: Words
     keys: Keys
-    ids: Ids
-    lists: Ids
+    ids: list[str]
+    names: list[str]
+    lists: NDArray[np.int64]
     sources: NDArray[np.int64]
     contextual: NDArray[np.bool_]
+    fresh: bool
 
 
 class Shelves:
@@ -82,8 +85,9 @@ def make_shelf(lists: Sequence[PopularList]) -> Shelf:
     sources = np.array([FRESH if name == NEW else TRENDING for name in names], np.int64)
     contextual = np.array([name.startswith("segment:") for name in names], bool)
     return Shelf(
-        rows, keys[first], ids[first], np.array(names, object)[of], sources[of], contextual[of]
-    )
+        rows, keys[first], ids[first].tolist(), names, of, sources[of], contextual[of],
+        bool((sources[of] == FRESH).any()),
+    )  # fmt: skip
 
 
 def make_reference(lists: Sequence[PopularList]) -> Reference:

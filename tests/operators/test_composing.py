@@ -2,10 +2,18 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from operators.composing import FIRST, Offer, Strategy, compose, give
+from operators.composing import (
+    FIRST,
+    Offer,
+    Strategy,
+    compose,
+    give,
+    goes_by_score,
+    in_order,
+)
 from operators.messages import SOURCES
 
 
@@ -47,6 +55,7 @@ def test_newcomers_come_before_the_explored_places_and_what_gives_way_behind_the
     st.integers(0, 25), st.integers(0, FIRST), st.integers(0, 3),
     st.lists(st.integers(0, 24), unique=True, max_size=FIRST),
 )  # fmt: skip
+@example(13, 9, 2, [0, 1, 2, 3, 8, 9, 10, 11, 12])
 @settings(max_examples=150, deadline=None)
 def test_newcomers_take_places_and_nothing_else_is_lost(size, count, explored, newcomers):
     strategy = Strategy(interest_places=0, explore_places=explored)
@@ -109,6 +118,32 @@ def test_no_item_stands_twice_and_quotas_hold(kinds, strategy, draw, has_shares)
             assert first.count(source) <= max(most, 0) or len(numbers(places)) < FIRST
     again = compose(offer(*kinds), strategy, given, draw, 30)
     assert numbers(again) == numbers(places)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["co_occurrence", "content", "trending"]),
+                       st.integers(0, 3)), max_size=40),
+    st.integers(0, FIRST), st.lists(st.floats(0.01, 1), max_size=3), st.integers(1, 30),
+)  # fmt: skip
+@settings(max_examples=300, deadline=None)
+def test_a_list_that_goes_by_score_is_what_composing_makes_of_it(kinds, places, parts, size):
+    strategy = Strategy(interest_places=places)
+    shares = {slot: part / sum(parts) for slot, part in enumerate(parts, 1)}
+    slots = [slot for _, slot in kinds[:FIRST]]
+    made = compose(offer(*kinds), strategy, shares, 0, size)
+    if goes_by_score(strategy, shares, slots):
+        plain = in_order(min(size, len(kinds)))
+        assert [column.tolist() for column in plain] == [column.tolist() for column in made]
+
+
+def test_only_a_hybrid_list_without_quotas_goes_by_score_and_only_while_no_interest_falls_short():
+    assert goes_by_score(Strategy(), {}, [])
+    assert goes_by_score(Strategy(), {1: 0.6, 2: 0.4}, [1, 2] * 5)
+    assert not goes_by_score(Strategy(), {1: 0.6, 2: 0.4}, [1] * 10)
+    assert goes_by_score(Strategy(interest_places=0), {1: 0.6, 2: 0.4}, [1] * 10)
+    for other in ({"kind": "interests"}, {"kind": "history"}, {"kind": "context"},
+                  {"explore_places": 1}, {"most": {"trending": 1}}):  # fmt: skip
+        assert not goes_by_score(Strategy(**other), {}, [])
 
 
 @pytest.mark.parametrize("fields", [{"interest_places": 11}, {"explore_places": -1},

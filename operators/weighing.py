@@ -1,0 +1,311 @@
+"""Compiled loops from one user's candidates to their scores.
+
+See `features` for the formulas, `candidates` for the rows, `kernels` for why. Columns of a matrix
+of features are in the order of `features.FEATURES`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from operators.candidates import (
+    BEST_AT,
+    CODES_END,
+    COLUMNS,
+    CONTENT,
+    EXPOSED,
+    FAST,
+    FIRST_CODE,
+    FIRST_H,
+    LIKES,
+    LIKES_1D,
+    LIKES_30D,
+    MAIN,
+    SEED,
+    SHORT,
+    SUPPORT,
+    USERS,
+    find_in,
+    index_of,
+    is_in,
+    unproven,
+)
+from operators.kernels import NOWHERE, kernel
+
+TASTE_CODES = 4096
+"""Codes are folded to twelve bits for the taste: its table then stays in the nearest cache, and an
+item passes for one of a user's 64 categories by accident in one of 64 cases."""
+
+C0, C1, SHORTEST, C0LOG, RANK, SUPPORTED, GENRE, SHOWN, IN_CF, CAT_LAST, SEEDED, SAID, UNPROVEN = (
+    range(13)
+)
+POP, POP1D, POP30D, QUALITY, AGE, FEATURES = range(13, 19)
+
+OUT_C0LOG, OUT_RANK, REF_LIKES, REF_1D, REF_30D, NOW_H = range(6)
+"""Of the numbers of the moment: c0log and rank of what no answer named, the reference (most likes,
+best log2 of a day and of a month), and the hours from 2000 until now."""
+
+
+@kernel
+def weigh(
+    own_rows: Any, own_keys: Any, shelf_rows: Any, shelf_keys: Any, seen: Any, unavailable: Any,
+    blocked: Any, codes: Any, worth: Any, last: int, moment: Any, weights: Any, snapshot: int,
+) -> tuple[Any, Any, Any, Any, Any, Any, int]:  # fmt: skip
+    """Score a user's candidates: the own rows, then those of the shelf.
+
+    Features of weight 0 are measured for the snapshot alone.
+
+    Args:
+        own_rows: Of the user.
+        own_keys: Their keys.
+        shelf_rows: Of shared lists.
+        shelf_keys: Their keys.
+        seen: Sorted keys that may not be listed from the shelf.
+        unavailable: Sorted keys that may not be listed at all.
+        blocked: Codes of categories that may not be.
+        codes: Categories of the user's taste.
+        worth: Of each of them.
+        last: Category code of the user's last item.
+        moment: See `NOW_H`.
+        weights: By feature.
+        snapshot: Candidates whose features are all measured.
+
+    Returns:
+        All rows and keys; places of the candidates in them, best first, of equal ones the first;
+        their scores, and the parts of these that are the items'; the features of the first of
+        them; and how many of all candidates nobody has touched and only content names.
+    """
+    own = len(own_keys)
+    rows, keys = _joined(own_rows, shelf_rows), np.empty(own + len(shelf_keys), np.uint64)
+    keys[:own], keys[own:] = own_keys, shelf_keys
+    chosen = np.empty(len(rows), np.int64)
+    chosen = chosen[: choose(rows, keys, own, seen, unavailable, blocked, chosen)]
+    x = np.zeros((len(chosen), FEATURES))
+    wanted = weights != 0
+    kept = min(snapshot, len(chosen))
+    everyone = np.arange(len(chosen))
+    _measure(rows, chosen, everyone, own, codes, worth, last, moment, wanted, x)
+    best, scores, parts = best_of(x, weights)
+    _measure(rows, chosen, best[:kept], own, codes, worth, last, moment, ~wanted, x)
+    features = np.empty((kept, FEATURES), np.float32)
+    for place in range(kept):
+        for feature in range(FEATURES):
+            features[place, feature] = x[best[place], feature]
+    return rows, keys, chosen[best], scores, parts, features, _untouched(rows, chosen, own)
+
+
+@kernel
+def _joined(own_rows: Any, shelf_rows: Any) -> Any:
+    """All rows in one matrix, copied column by column, see `candidates`."""
+    own = len(own_rows)
+    rows = np.empty((own + len(shelf_rows), COLUMNS), np.float32)
+    for place in range(own):
+        for column in range(COLUMNS):
+            rows[place, column] = own_rows[place, column]
+    for place in range(len(shelf_rows)):
+        for column in range(COLUMNS):
+            rows[own + place, column] = shelf_rows[place, column]
+    return rows
+
+
+@kernel
+def _untouched(rows: Any, chosen: Any, own: int) -> int:
+    """How many of the chosen own rows nobody has touched and only content names."""
+    count = 0
+    for place in chosen:
+        count += place < own and unproven(rows, place) and not rows[place, USERS] > 0
+    return count
+
+
+@kernel
+def choose(
+    rows: Any, keys: Any, own: int, seen: Any, unavailable: Any, blocked: Any, chosen: Any
+) -> int:
+    """Places of the candidates that may be listed: the first `own` rows, then shared ones.
+
+    A shared row that the user knows or has among the own ones is left out, and all that is
+    unavailable or in a blocked category.
+    """
+    halves, index, count = rows.view(np.uint16), index_of(keys, own), 0
+    for place in range(len(rows)):
+        key = keys[place]
+        if place >= own and (is_in(seen, key) or find_in(index, keys, key) != NOWHERE):
+            continue
+        if is_in(unavailable, key):
+            continue
+        barred = False
+        for code in blocked:
+            for half in range(FIRST_CODE, CODES_END):
+                barred |= halves[place, half] == code
+        if not barred:
+            chosen[count] = place
+            count += 1
+    return count
+
+
+@kernel
+def _largest(rows: Any, chosen: Any, column: int) -> float:
+    """Largest value of a column among the chosen rows, or 1 where none is above 0."""
+    top = 0.0
+    for place in chosen:
+        top = max(top, float(rows[place, column]))
+    return top if top > 0 else 1.0
+
+
+@kernel
+def _measure(
+    rows: Any, chosen: Any, numbers: Any, own: int, codes: Any, worth: Any, last: Any,
+    moment: Any, wanted: Any, x: Any,
+) -> None:  # fmt: skip
+    """The wanted features of those of the chosen that have these numbers.
+
+    Largest values and ranks are among all of the chosen.
+    """
+    for feature, column in ((C0, MAIN), (C1, FAST), (SHORTEST, SHORT), (SEEDED, SEED)):
+        if wanted[feature]:
+            _shares(rows, chosen, numbers, column, x[:, feature])
+    if wanted[RANK]:
+        _ranks(rows, chosen, own, moment[OUT_RANK], x[:, RANK])
+    if wanted[GENRE] or wanted[CAT_LAST]:
+        _taste(rows.view(np.uint16), chosen, numbers, codes, worth, last, x[:, GENRE],
+               x[:, CAT_LAST])  # fmt: skip
+    _counted(rows, chosen, numbers, own, moment[OUT_C0LOG], wanted, x)
+    if wanted[POP:].any():
+        _of_items(rows, chosen, numbers, moment, wanted, x)
+
+
+@kernel
+def _shares(rows: Any, chosen: Any, numbers: Any, column: int, x: Any) -> None:
+    """sqrt(value / largest value) of a column."""
+    top = _largest(rows, chosen, column)
+    for number in numbers:
+        x[number] = np.sqrt(rows[chosen[number], column] / top)
+
+
+@kernel
+def _ranks(rows: Any, chosen: Any, own: int, outside: float, x: Any) -> None:
+    """Place by main, of what answers named."""
+    order = np.argsort(-rows[chosen, MAIN], kind="mergesort")
+    for rank, number in enumerate(order):
+        inside = chosen[number] < own and not unproven(rows, chosen[number])
+        x[number] = -np.log2(1.0 + rank) / 4 if inside else outside
+
+
+@kernel
+def _taste(
+    halves: Any, chosen: Any, numbers: Any, codes: Any, worth: Any, last: Any, genre: Any,
+    same: Any,
+) -> None:  # fmt: skip
+    """Twice the cosine of the user's taste and an item's categories; whether the last one is in."""
+    table = np.zeros(TASTE_CODES, np.float32)
+    length = max(1e-12, np.sqrt(float((worth * worth).sum())))
+    for number, code in enumerate(codes):
+        table[code % TASTE_CODES] = worth[number] / length
+    for number in numbers:
+        total, named = 0.0, 0
+        for half in range(FIRST_CODE, CODES_END):
+            code = halves[chosen[number], half]
+            if code:
+                total += table[code % TASTE_CODES]
+                named += 1
+                if code == last:
+                    same[number] = 1.0
+        genre[number] = 2.0 * total / np.sqrt(float(max(1, named)))
+
+
+@kernel
+def _counted(
+    rows: Any, chosen: Any, numbers: Any, own: int, outside: float, wanted: Any, x: Any
+) -> None:
+    top, likest = _largest(rows, chosen, MAIN), _largest(rows, chosen, CONTENT)
+    for number in numbers:
+        place = chosen[number]
+        alone = unproven(rows, place)
+        inside = place < own and not alone
+        x[number, IN_CF] = 1.0 if inside else 0.0
+        if wanted[C0LOG]:
+            small = outside
+            if inside:
+                small = np.log(max(1e-6, float(rows[place, MAIN])) / top) / 3
+            x[number, C0LOG] = small
+        if wanted[SUPPORTED]:
+            x[number, SUPPORTED] = np.log1p(float(rows[place, SUPPORT]))
+        if wanted[SHOWN]:
+            x[number, SHOWN] = np.log1p(float(rows[place, EXPOSED]))
+        if rows[place, CONTENT] > 0:
+            x[number, SAID] = rows[place, CONTENT] / likest
+            x[number, UNPROVEN] = 1.0 if alone else 0.0
+
+
+@kernel
+def _of_items(rows: Any, chosen: Any, numbers: Any, moment: Any, wanted: Any, x: Any) -> None:
+    """The columns of the item."""
+    for number in numbers:
+        place = chosen[number]
+        likes, users = max(0.0, float(rows[place, LIKES])), max(0.0, float(rows[place, USERS]))
+        if wanted[POP]:
+            x[number, POP] = np.log((1 + likes) / (1 + max(moment[REF_LIKES], 0.0))) / 2
+        x[number, POP1D] = max(-12.0, rows[place, LIKES_1D] - moment[REF_1D]) / 4
+        x[number, POP30D] = max(-12.0, rows[place, LIKES_30D] - moment[REF_30D]) / 4
+        x[number, QUALITY] = 4 * ((likes + 2.5) / (users + 5.0) - 0.5)
+        if wanted[AGE]:
+            x[number, AGE] = np.log1p(max(0.0, moment[NOW_H] - rows[place, FIRST_H])) / 4
+
+
+@kernel
+def best_of(x: Any, weights: Any) -> tuple[Any, Any, Any]:
+    """Numbers, scores and item parts of the candidates, best first; equal ones in order."""
+    count = len(x)
+    scores, parts = np.empty(count), np.empty(count)
+    for place in range(count):
+        user, item = 0.0, 0.0
+        for feature in range(POP):
+            user += weights[feature] * x[place, feature]
+        for feature in range(POP, FEATURES):
+            item += weights[feature] * x[place, feature]
+        parts[place], scores[place] = item, item + user
+    best = np.argsort(-scores, kind="mergesort")
+    return best, scores[best], parts[best]
+
+
+@kernel
+def behind(
+    rows: Any, places: Any, own: int, shelf_sources: Any, shelf_lists: Any, slots: Any,
+    of_content: int,
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
+    """What is behind the items of a list.
+
+    Args:
+        rows: Of all candidates.
+        places: Of the items among them.
+        own: Number of the user's own rows.
+        shelf_sources: Of the others.
+        shelf_lists: Of the others.
+        slots: That the places were given to.
+        of_content: Source of what content says more for than people do; of the rest it is 0.
+
+    Returns:
+        Source, number of the user's event that says most, and number of the shared list (-1: none)
+        of each; and of each the first item of the list that has the same behind it, the slot too.
+    """
+    count = len(places)
+    sources, seeds = np.empty(count, np.int64), np.empty(count, np.int64)
+    lists, first = np.full(count, -1), np.arange(count)
+    for number in range(count):
+        place = places[number]
+        seeds[number] = np.int64(rows[place, BEST_AT])
+        if place < own:
+            sources[number] = of_content if rows[place, CONTENT] > rows[place, MAIN] else 0
+        else:
+            sources[number] = shelf_sources[place - own]
+            lists[number] = shelf_lists[place - own]
+        for other in range(number):
+            if (
+                sources[other] == sources[number]
+                and seeds[other] == seeds[number]
+                and lists[other] == lists[number]
+                and slots[other] == slots[number]
+            ):
+                first[number] = other
+                break
+    return sources, seeds, lists, first
