@@ -107,10 +107,9 @@ def goes_by_score(strategy: Strategy, shares: Mapping[int, float], slots: Sequen
     """
     if strategy.kind != "hybrid" or strategy.most or strategy.explore_places:
         return False
-    places = _interest_places(strategy) if shares else ()
-    return not any(
+    return not shares or not any(
         share * (at + 1) - slots[:at].count(slot) >= SHORT
-        for at in places for slot, share in shares.items()
+        for at in _interest_places(strategy) for slot, share in shares.items()
     )  # fmt: skip
 
 

@@ -11,13 +11,7 @@ from operators.learning import Voices, gradient_of
 from operators.messages import Noted, Outcome, Pulled
 from operators.outcomes import counts, is_hit, key_of_item, outcome_of
 from operators.packing import contained, key_of
-from operators.ranking_run import (
-    RankingState,
-    Run,
-    filter_of,
-    tenant_of,
-    unavailable_of,
-)
+from operators.ranking_run import RankingState, Run, filter_of, tenant_of
 from operators.served import SHOWN, Served, serve
 from operators.shadows import NO_ROW, merged, standing_key
 from operators.stage import COUNT, Out, labelled
@@ -66,8 +60,8 @@ class Judge:
 
     def _served(self, run: Run, user: RankedUser, message: Pulled | Noted) -> Served:
         tenant = tenant_of(message)
-        shared, unavailable = run.before(tenant, message.time_ms), unavailable_of(run.state, tenant)
-        return serve(user.listed, shared, filter_of(user), unavailable)
+        shared = run.before(tenant, message.time_ms)
+        return serve(user.listed, shared, filter_of(user), run.unavailable_in(tenant))
 
     def _shadow_ranks(
         self, run: Run, key: str, user: RankedUser, message: Pulled | Noted
@@ -77,7 +71,7 @@ class Judge:
         if lists is None:
             tenant, rows = tenant_of(message), run.state.shadow.get(key) or {}
             rows = rows if user.listed.model else dict.fromkeys(self._shadows, NO_ROW)
-            unavailable = unavailable_of(run.state, tenant)
+            unavailable = run.unavailable_in(tenant)
             lists = run.shadowed[key] = {
                 name: merged(rows[name], run.before(standing_key(tenant, name), message.time_ms),
                              filter_of(user), unavailable)

@@ -49,6 +49,8 @@ def change(user: RankedUser, message: UserChanged) -> None:
 def shares_of(user: RankedUser, time_ms: int, settings: RankingSettings) -> dict[int, float]:
     """Shares of the user's interests by slot, as the mood moves them."""
     mine = user.interests
+    if not mine.clusters:
+        return {}
     found = shares(mine, time_ms, settings.interests)
     felt = valence(mine.mood, time_ms, settings.mood)
     bright = {one.slot: one.valence for one in mine.clusters}

@@ -30,7 +30,7 @@ from operators.accumulator import (
     seen_keys,
 )
 from operators.composing import Strategy
-from operators.features import Floats, Weights, outside_part
+from operators.features import Floats, Weights
 from operators.figures import FRESH
 from operators.judging import Judge
 from operators.learning import LearningSettings, Voices
@@ -61,7 +61,6 @@ from operators.ranking_run import (
     note_availability,
     note_newcomers,
     stale_ms_of,
-    unavailable_of,
     whose,
 )
 from operators.reasons import list_row
@@ -81,7 +80,7 @@ from operators.stage import (
     scoped,
     tick,
 )
-from operators.trending import ALL, shared_row, trending_row
+from operators.trending import ALL, SharedRows, trending_row
 
 
 class Ranking:
@@ -121,6 +120,7 @@ class Ranking:
         self._snapshot = learning.snapshot if learning.enabled else 0
         self._judge = Judge(self._voices, variant, self._shadows)
         self._shelves = Shelves()
+        self._shared_rows = SharedRows(settings.candidates_max)
 
     def apply(self, state: RankingState, batch: Sequence[OfUser | Shared]) -> list[Out]:
         run = Run(state)
@@ -179,8 +179,7 @@ class Ranking:
         reference = self._shelves.reference(state.shared, tenant)
         values, model = self._voices.of(state.weights, tenant)
         values = shadow.values(values) if shadow else values
-        outside = outside_part(values, self._settings.candidates_max)
-        return shared_row(shared, reference, values, outside, model)
+        return self._shared_rows.of(tenant, shared, reference, values, model)
 
     def _take(self, run: Run, message: OfUser) -> None:
         key, seq = address_of(message)
@@ -319,7 +318,7 @@ class Ranking:
             run.shelves[names] = self._shelves.of(state.shared, tenant, names[1:])
         shelf, reference = run.shelves[names]
         seen = seen_keys(state.seen, key, user)
-        unavailable, earned = unavailable_of(state, tenant), places(state.newcomers.get(tenant))
+        unavailable, earned = run.unavailable_in(tenant), places(state.newcomers.get(tenant))
         return Candidates(user, seen, shelf, unavailable, reference, message.time_ms, name, earned)
 
     def _names(self, user: RankedUser, strategies: Mapping[str, Strategy]) -> list[str]:

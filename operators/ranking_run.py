@@ -76,6 +76,7 @@ class Run:
         served: What was being shown to them before it; `shadowed` what shadows would have shown.
         changed: The last message of each user that needs a new list.
         shelves: By tenant and names of lists.
+        unavailable: By tenant, from when the messages for everybody are taken in.
     """
 
     state: RankingState
@@ -85,6 +86,7 @@ class Run:
     shadowed: dict[str, dict[str, Merged]] = field(default_factory=dict)
     changed: dict[str, OfUser] = field(default_factory=dict)
     shelves: dict[tuple[str, ...], tuple[Shelf, Reference]] = field(default_factory=dict)
+    unavailable: dict[str, Keys] = field(default_factory=dict)
     outs: list[Out] = field(default_factory=list)
 
     def user(self, key: str) -> RankedUser:
@@ -112,6 +114,13 @@ class Run:
             state.standing.get(key) or SharedRow(),
             state.earlier.get(key) or SharedRow(),
         )
+
+    def unavailable_in(self, tenant: str) -> Keys:
+        """`unavailable_of`, read once."""
+        keys = self.unavailable.get(tenant)
+        if keys is None:
+            keys = self.unavailable[tenant] = unavailable_of(self.state, tenant)
+        return keys
 
     def before(self, key: str, time_ms: int) -> SharedRow:
         """A row `all` as a reader found it before an event.

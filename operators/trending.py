@@ -6,15 +6,18 @@ They are made where the weights are known, in the ranking. The row `all` is kept
 reader would have served.
 """
 
+from typing import Any
+
 import numpy as np
 
-from operators.features import ITEM_FEATURES, Floats, Reference, item_features
+from operators.features import ITEM_FEATURES, Floats, Reference, item_features, outside_part
 from operators.messages import PopularList
 from operators.packing import FIGURES, POPULARITY, keys_in, words
 from operators.results import TrendingRow
 from operators.served import SharedRow
 
 ALL = "all"
+MADE_MAX = 256
 REASONS = {
     ALL: "Popular right now",
     "all_time": "One of the most popular of all time",
@@ -45,6 +48,31 @@ def shared_row(
         shared.ids, keys_in(figures[:, :2]), (parts + outside).astype(np.float32),
         parts.astype(np.float32), shared.time_ms, model,
     )  # fmt: skip
+
+
+class SharedRows:
+    """Shared lists scored, each once for all buckets that it comes to; a memo and no state.
+
+    Args:
+        rows_max: Candidate rows kept a user.
+    """
+
+    def __init__(self, rows_max: int) -> None:
+        self._rows_max = rows_max
+        self._made: dict[tuple[str, str, bytes], tuple[Any, SharedRow]] = {}
+
+    def of(
+        self, tenant: str, shared: PopularList, reference: Reference, values: Floats, model: str
+    ) -> SharedRow:
+        """`shared_row` of these."""
+        key, given = (tenant, shared.name, values.tobytes()), (shared, reference, model)
+        made = self._made.get(key)
+        if made is None or made[0] != given:
+            if len(self._made) >= MADE_MAX:
+                self._made.clear()
+            outside = outside_part(values, self._rows_max)
+            made = self._made[key] = given, shared_row(shared, reference, values, outside, model)
+        return made[1]
 
 
 def trending_row(tenant: str, name: str, written_us: int, row: SharedRow) -> TrendingRow:
