@@ -80,17 +80,17 @@ def weigh(
     keys[:own], keys[own:] = own_keys, shelf_keys
     chosen = np.empty(len(rows), np.int64)
     chosen = chosen[: choose(rows, keys, own, seen, unavailable, blocked, chosen)]
-    x = np.zeros((len(chosen), FEATURES))
-    wanted = weights != 0
-    kept = min(snapshot, len(chosen))
+    x, wanted, kept = np.zeros((FEATURES, len(chosen))), weights != 0, min(snapshot, len(chosen))
+    taste = _table(codes, worth)
     everyone = np.arange(len(chosen))
-    _measure(rows, chosen, everyone, own, codes, worth, last, moment, wanted, x)
+    _measure(rows, chosen, everyone, own, taste, last, moment, wanted, x)
     best, scores, parts = best_of(x, weights)
-    _measure(rows, chosen, best[:kept], own, codes, worth, last, moment, ~wanted, x)
+    if kept:
+        _measure(rows, chosen, best[:kept], own, taste, last, moment, ~wanted, x)
     features = np.empty((kept, FEATURES), np.float32)
     for place in range(kept):
         for feature in range(FEATURES):
-            features[place, feature] = x[best[place], feature]
+            features[place, feature] = x[feature, best[place]]
     return rows, keys, chosen[best], scores, parts, features, _untouched(rows, chosen, own)
 
 
@@ -154,22 +154,24 @@ def _largest(rows: Any, chosen: Any, column: int) -> float:
 
 @kernel
 def _measure(
-    rows: Any, chosen: Any, numbers: Any, own: int, codes: Any, worth: Any, last: Any,
-    moment: Any, wanted: Any, x: Any,
+    rows: Any, chosen: Any, numbers: Any, own: int, taste: Any, last: int, moment: Any,
+    wanted: Any, x: Any,
 ) -> None:  # fmt: skip
-    """The wanted features of those of the chosen that have these numbers.
+    """The wanted features, shape (FEATURES, n), of those of the n chosen that have these numbers.
 
     Largest values and ranks are among all of the chosen.
     """
     for feature, column in ((C0, MAIN), (C1, FAST), (SHORTEST, SHORT), (SEEDED, SEED)):
         if wanted[feature]:
-            _shares(rows, chosen, numbers, column, x[:, feature])
-    if wanted[RANK]:
-        _ranks(rows, chosen, own, moment[OUT_RANK], x[:, RANK])
+            _shares(rows, chosen, numbers, column, x[feature])
+    for feature, column in ((SUPPORTED, SUPPORT), (SHOWN, EXPOSED)):
+        if wanted[feature]:
+            _logs(rows, chosen, numbers, column, x[feature])
     if wanted[GENRE] or wanted[CAT_LAST]:
-        _taste(rows.view(np.uint16), chosen, numbers, codes, worth, last, x[:, GENRE],
-               x[:, CAT_LAST])  # fmt: skip
-    _counted(rows, chosen, numbers, own, moment[OUT_C0LOG], wanted, x)
+        _taste(rows.view(np.uint16), chosen, numbers, taste, last, x[GENRE], x[CAT_LAST])
+    if wanted[SAID] or wanted[UNPROVEN]:
+        _content(rows, chosen, numbers, x[SAID], x[UNPROVEN])
+    _named(rows, chosen, numbers, own, moment, wanted, x)
     if wanted[POP:].any():
         _of_items(rows, chosen, numbers, moment, wanted, x)
 
@@ -183,30 +185,72 @@ def _shares(rows: Any, chosen: Any, numbers: Any, column: int, x: Any) -> None:
 
 
 @kernel
-def _ranks(rows: Any, chosen: Any, own: int, outside: float, x: Any) -> None:
-    """Place by main, of what answers named."""
-    order = np.argsort(-rows[chosen, MAIN], kind="mergesort")
-    for rank, number in enumerate(order):
-        inside = chosen[number] < own and not unproven(rows, chosen[number])
-        x[number] = -np.log2(1.0 + rank) / 4 if inside else outside
+def _logs(rows: Any, chosen: Any, numbers: Any, column: int, x: Any) -> None:
+    """ln(1 + value) of a column; most values are 0."""
+    for number in numbers:
+        value = rows[chosen[number], column]
+        x[number] = np.log1p(float(value)) if value != 0 else 0.0
 
 
 @kernel
-def _taste(
-    halves: Any, chosen: Any, numbers: Any, codes: Any, worth: Any, last: Any, genre: Any,
-    same: Any,
-) -> None:  # fmt: skip
-    """Twice the cosine of the user's taste and an item's categories; whether the last one is in."""
+def _named(
+    rows: Any, chosen: Any, numbers: Any, own: int, moment: Any, wanted: Any, x: Any
+) -> None:
+    """Whether answers named it, how strongly and at which place; constants where none did."""
+    top = _largest(rows, chosen, MAIN)
+    if wanted[RANK]:
+        _ranks(rows, chosen, numbers, x[RANK])
+    for number in numbers:
+        place = chosen[number]
+        inside = place < own and not unproven(rows, place)
+        x[IN_CF, number] = 1.0 if inside else 0.0
+        if wanted[RANK] and not inside:
+            x[RANK, number] = moment[OUT_RANK]
+        if wanted[C0LOG]:
+            small = moment[OUT_C0LOG]
+            if inside:
+                small = np.log(max(1e-6, float(rows[place, MAIN])) / top) / 3
+            x[C0LOG, number] = small
+
+
+@kernel
+def _ranks(rows: Any, chosen: Any, numbers: Any, x: Any) -> None:
+    """-log2(1 + rank by main) / 4, from 0; of equal ones the first stands before."""
+    main = rows[chosen, MAIN]
+    if 4 * len(numbers) > len(main):
+        for rank, number in enumerate(np.argsort(-main, kind="mergesort")):
+            x[number] = -np.log2(1.0 + rank) / 4
+        return
+    for number in numbers:
+        rank, own = 0, main[number]
+        for other in range(len(main)):
+            rank += main[other] > own
+        for other in range(number):
+            rank += main[other] == own
+        x[number] = -np.log2(1.0 + rank) / 4
+
+
+@kernel
+def _table(codes: Any, worth: Any) -> Any:
+    """The user's taste at unit length, by folded code."""
     table = np.zeros(TASTE_CODES, np.float32)
     length = max(1e-12, np.sqrt(float((worth * worth).sum())))
     for number, code in enumerate(codes):
         table[code % TASTE_CODES] = worth[number] / length
+    return table
+
+
+@kernel
+def _taste(
+    halves: Any, chosen: Any, numbers: Any, taste: Any, last: int, genre: Any, same: Any
+) -> None:
+    """Twice the cosine of the user's taste and an item's categories; whether the last one is in."""
     for number in numbers:
         total, named = 0.0, 0
         for half in range(FIRST_CODE, CODES_END):
             code = halves[chosen[number], half]
             if code:
-                total += table[code % TASTE_CODES]
+                total += taste[code % TASTE_CODES]
                 named += 1
                 if code == last:
                     same[number] = 1.0
@@ -214,27 +258,14 @@ def _taste(
 
 
 @kernel
-def _counted(
-    rows: Any, chosen: Any, numbers: Any, own: int, outside: float, wanted: Any, x: Any
-) -> None:
-    top, likest = _largest(rows, chosen, MAIN), _largest(rows, chosen, CONTENT)
+def _content(rows: Any, chosen: Any, numbers: Any, said: Any, alone: Any) -> None:
+    """How much of what says the like a candidate has, and whether nothing else speaks for it."""
+    likest = _largest(rows, chosen, CONTENT)
     for number in numbers:
         place = chosen[number]
-        alone = unproven(rows, place)
-        inside = place < own and not alone
-        x[number, IN_CF] = 1.0 if inside else 0.0
-        if wanted[C0LOG]:
-            small = outside
-            if inside:
-                small = np.log(max(1e-6, float(rows[place, MAIN])) / top) / 3
-            x[number, C0LOG] = small
-        if wanted[SUPPORTED]:
-            x[number, SUPPORTED] = np.log1p(float(rows[place, SUPPORT]))
-        if wanted[SHOWN]:
-            x[number, SHOWN] = np.log1p(float(rows[place, EXPOSED]))
         if rows[place, CONTENT] > 0:
-            x[number, SAID] = rows[place, CONTENT] / likest
-            x[number, UNPROVEN] = 1.0 if alone else 0.0
+            said[number] = rows[place, CONTENT] / likest
+            alone[number] = 1.0 if unproven(rows, place) else 0.0
 
 
 @kernel
@@ -244,28 +275,28 @@ def _of_items(rows: Any, chosen: Any, numbers: Any, moment: Any, wanted: Any, x:
         place = chosen[number]
         likes, users = max(0.0, float(rows[place, LIKES])), max(0.0, float(rows[place, USERS]))
         if wanted[POP]:
-            x[number, POP] = np.log((1 + likes) / (1 + max(moment[REF_LIKES], 0.0))) / 2
-        x[number, POP1D] = max(-12.0, rows[place, LIKES_1D] - moment[REF_1D]) / 4
-        x[number, POP30D] = max(-12.0, rows[place, LIKES_30D] - moment[REF_30D]) / 4
-        x[number, QUALITY] = 4 * ((likes + 2.5) / (users + 5.0) - 0.5)
+            x[POP, number] = np.log((1 + likes) / (1 + max(moment[REF_LIKES], 0.0))) / 2
+        x[POP1D, number] = max(-12.0, rows[place, LIKES_1D] - moment[REF_1D]) / 4
+        x[POP30D, number] = max(-12.0, rows[place, LIKES_30D] - moment[REF_30D]) / 4
+        x[QUALITY, number] = 4 * ((likes + 2.5) / (users + 5.0) - 0.5)
         if wanted[AGE]:
-            x[number, AGE] = np.log1p(max(0.0, moment[NOW_H] - rows[place, FIRST_H])) / 4
+            x[AGE, number] = np.log1p(max(0.0, moment[NOW_H] - rows[place, FIRST_H])) / 4
 
 
 @kernel
 def best_of(x: Any, weights: Any) -> tuple[Any, Any, Any]:
     """Numbers, scores and item parts of the candidates, best first; equal ones in order."""
-    count = len(x)
-    scores, parts = np.empty(count), np.empty(count)
-    for place in range(count):
-        user, item = 0.0, 0.0
-        for feature in range(POP):
-            user += weights[feature] * x[place, feature]
-        for feature in range(POP, FEATURES):
-            item += weights[feature] * x[place, feature]
-        parts[place], scores[place] = item, item + user
+    count = x.shape[1]
+    users, items = np.zeros(count), np.zeros(count)
+    for feature in range(FEATURES):
+        weight = weights[feature]
+        if weight != 0:
+            sums = users if feature < POP else items
+            for number in range(count):
+                sums[number] += weight * x[feature, number]
+    scores = items + users
     best = np.argsort(-scores, kind="mergesort")
-    return best, scores[best], parts[best]
+    return best, scores[best], items[best]
 
 
 @kernel
