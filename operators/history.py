@@ -60,7 +60,7 @@ class HistorySettings(PairSettings, frozen=True, kw_only=True):
     rebuild_after_ms: Annotated[int, Meta(ge=0)] = 86_400_000
 
 
-class Past(Struct, array_like=True):
+class Past(Struct, array_like=True, gc=False):
     """One of a user's last items: its strength for the user, and its figures then."""
 
     item: str
@@ -68,7 +68,7 @@ class Past(Struct, array_like=True):
     figures: bytes
 
 
-class UserHistory(Struct, array_like=True):
+class UserHistory(Struct, array_like=True, gc=False):
     """A user's last items, oldest first.
 
     Attributes:
@@ -150,29 +150,22 @@ class History:
         return bool(self._away_ms and user.last_ms and user.items) and away_ms >= self._away_ms
 
     def _learn(self, user: UserHistory, counted: Counted, *, returned: bool) -> list[Out]:
-        signal = counted.signal
-        past = user.items
-        pairs = [
-            (other.item, weight, short, other.figures)
-            for other, weight, short in self._pairs(past, signal.item, signal.old, signal.strength)
-        ]
-        outs = [
-            Out(
-                "neighbours",
-                scoped(signal.tenant, other),
-                PairSeen(
-                    counted.time_ms, counted.event_id, signal.tenant, other, signal.item,
-                    weight, 0, short, ratio_of(counted.figures, raw_of(figures)), counted.figures,
-                ),
-            )
-            for other, weight, short, figures in pairs
-        ]  # fmt: skip
+        signal, figures = counted.signal, counted.figures
+        past, own, tenant = user.items, raw_of(counted.figures), signal.tenant
+        pairs: list[tuple[str, int, int, bytes]] = []
+        outs: list[Out] = []
+        for other, weight, short in self._pairs(past, signal.item, signal.old, signal.strength):
+            pairs.append((other.item, weight, short, other.figures))
+            seen = PairSeen(
+                counted.time_ms, counted.event_id, tenant, other.item, signal.item,
+                weight, 0, short, ratio_of(own, raw_of(other.figures)), figures,
+            )  # fmt: skip
+            outs.append(Out("neighbours", scoped(tenant, other.item), seen))
         increase = max(0, signal.strength - signal.old)
         learn = Learn(counted.time_ms, counted.event_id, counted, increase, pairs, returned)
-        _remember(
-            past, self._window, signal.item, max(signal.old, signal.strength), counted.figures
-        )
-        return [*outs, Out("neighbours", scoped(signal.tenant, signal.item), learn)]
+        outs.append(Out("neighbours", scoped(tenant, signal.item), learn))
+        _remember(past, self._window, signal.item, max(signal.old, signal.strength), figures)
+        return outs
 
     def _pairs(
         self, past: Sequence[Past], item: str, old: int, strength: int
@@ -183,7 +176,8 @@ class History:
         for other, (weight, short) in zip(reversed(past), self._weights, strict=False):
             if other.item == item:
                 continue
-            shared = min(strength, other.strength) - min(old, other.strength)
+            its = other.strength
+            shared = (strength if strength < its else its) - (old if old < its else its)
             if shared > 0:
                 yield other, shared * weight, shared * short
 
@@ -277,7 +271,9 @@ def _remember(past: list[Past], window: int, item: str, strength: int, figures: 
 
 def _append_to_log(state: HistoryState, key: str, user: UserHistory, entry: LogEntry) -> None:
     chunk = pair_key(key, str(user.logged // LOG_CHUNK))
-    state.log.put(chunk, [*(state.log.get(chunk) or []), entry])
+    log = state.log.get(chunk) or []
+    log.append(entry)
+    state.log.put(chunk, log)
     user.logged += 1
 
 

@@ -111,7 +111,8 @@ def _signs(dimensions: int) -> NDArray[np.float32]:
 
 def raw_of(figures: bytes) -> float:
     """Sum of strengths in a packed record."""
-    return float(_RAW.unpack_from(figures, 8)[0])
+    raw: float = _RAW.unpack_from(figures, 8)[0]
+    return raw
 
 
 def key_of(figures: bytes) -> int:
@@ -129,9 +130,8 @@ def codes_of(figures: bytes) -> list[int]:
     return [code for code in _CODES.unpack_from(figures, 32) if code]
 
 
-def ratio_of(figures: bytes, raw: float) -> float:
-    """How much larger the sum of strengths in `figures` is than `raw`; 1 where either is 0."""
-    own = raw_of(figures)
+def ratio_of(own: float, raw: float) -> float:
+    """How much larger the sum of strengths `own` is than `raw`; 1 where either is 0."""
     return own / raw if own > 0 and raw > 0 else 1.0
 
 
