@@ -317,7 +317,8 @@ def _offer(leaders: dict[str, float], item: str, score: float | None, size: int)
         return False
     leaders[item] = score
     if len(leaders) > size:
-        del leaders[max(leaders, key=lambda name: (-leaders[name], name))]
+        lowest = min(leaders.values())
+        del leaders[max([name for name, worth in leaders.items() if worth == lowest])]
     return item in leaders
 
 

@@ -6,7 +6,7 @@ array without a loop. Little-endian throughout, so bytes mean the same on every 
 
 import math
 import struct
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b, shake_128
 from typing import Any
 
@@ -62,6 +62,7 @@ def item_key(item: str) -> int:
     return int.from_bytes(blake2b(item.encode(), digest_size=8).digest(), "little")
 
 
+@lru_cache(maxsize=10_000)
 def category_code(category: str) -> int:
     """16-bit code of a category; its low twelve bits, which are used alone too, are never 0."""
     digest = int.from_bytes(blake2b(category.encode(), digest_size=4).digest(), "little")

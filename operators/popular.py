@@ -94,12 +94,13 @@ class Popular:
         before = state.item.get(key)
         scores = scores_of(leader)
         names = dict.fromkeys([*(scores_of(before) if before else ()), *scores])
-        changed = [
-            name
-            for name in names
-            if self._move(state, leader.tenant, name, leader.item, scores.get(name))
-        ]
-        if any(leader.item in self._members(state, leader.tenant, name) for name in scores):
+        changed, listed = [], False
+        for name in names:
+            stood, stands = self._move(state, leader.tenant, name, leader.item, scores.get(name))
+            listed = listed or stands
+            if stood or stands:
+                changed.append(name)
+        if listed:
             state.item.put(key, leader)
         else:
             state.item.delete(key)
@@ -107,18 +108,24 @@ class Popular:
 
     def _move(
         self, state: PopularState, tenant: str, name: str, item: str, score: float | None
-    ) -> bool:
-        members = self._members(state, tenant, name)
-        had = members.pop(item, None)
+    ) -> tuple[bool, bool]:
+        """Put, move or (score None) remove an item; whether it stood in the list, and stands now.
+
+        The members are kept in order, best first.
+        """
+        members, size = self._members(state, tenant, name), 2 * self._settings.list_max
+        stood = members.pop(item, None) is not None
         if score is not None:
+            if not stood and len(members) == size > 0 and _is_behind(members, item, score):
+                return False, False
             members[item] = score
         ordered = sorted([(-worth, name) for name, worth in members.items()])
-        kept = {name: -worth for worth, name in ordered[: 2 * self._settings.list_max]}
+        kept = {name: -worth for worth, name in ordered[:size]}
         state.members.put(pair_key(tenant, name), kept)
         for _, left in ordered[len(kept) :]:
             if left != item:
                 self._forget_unlisted(state, tenant, left)
-        return had is not None or item in kept
+        return stood, item in kept
 
     def _forget_unlisted(self, state: PopularState, tenant: str, item: str) -> None:
         leader = state.item.get(scoped(tenant, item))
@@ -158,6 +165,12 @@ class Popular:
         state.clock_us.put(key, written_us)
         due = RowDue(written_us, time_ms, "", tenant, name)
         return [*told, Out("ranking", scoped(tenant, name), due)]
+
+
+def _is_behind(members: dict[str, float], item: str, score: float) -> bool:
+    """Whether an item comes after all members, which are in order."""
+    last = next(reversed(members))
+    return (-score, item) > (-members[last], last)
 
 
 def _known(state: PopularState, tenant: str, items: Iterable[str]) -> list[Leader]:
