@@ -83,11 +83,13 @@ def add(table: Table[Segment], key: str, head: ItemNeighbours, run: Run, bounds:
     A segment is split, and a pair pushed out, right after the pair that makes it one too many: the
     run is cut there.
     """
-    start = 0
-    while start < len(run.others):
+    start, count = 0, len(run.others)
+    while start < count:
         room = min(PAIRS_A_SEGMENT * head.segments, bounds.pairs_max) - head.pairs
         end = start + max(0, room) + 1
-        last = _add(table, key, head, Run(run.others[start:end], run.records[start:end]), bounds)
+        fits = start == 0 and end >= count
+        part = run if fits else Run(run.others[start:end], run.records[start:end])
+        last = _add(table, key, head, part, bounds)
         start = end
         if head.pairs > bounds.pairs_max:
             weakest = weakest_but_last(last)
@@ -101,51 +103,59 @@ def _add(
     table: Table[Segment], key: str, head: ItemNeighbours, run: Run, bounds: Bounds
 ) -> Segment:
     """Add a run that splits nothing and pushes nothing out; the segment of its last pair."""
-    told = np.zeros((len(run.others), kernels.TOLD_WORDS), np.int32)
-    segments = _segments(table, key, head, run, told)
-    grow_rows(head, bounds.rows_max, len(run.others))
+    others, records = run
+    told = np.zeros((len(others), kernels.TOLD_WORDS), np.int32)
+    touched = _touched(table, key, head, run, told)
+    grow_rows(head, bounds.rows_max, len(others))
     best = head.cache, head.figures, len(head.ids), bounds.rows_max
-    formula = float(head.sum), *bounds.formula
-    if len(segments) == 1:
-        (segment,) = segments.values()
-        moved = kernels.see_run(segment.pairs, len(segment.ids), *best, run.records, told, *formula)
+    total = float(head.sum)
+    if len(touched) == 1:
+        ((_, segment),) = touched.values()
+        moved = kernels.see_run(
+            segment.pairs, len(segment.ids), *best, records, told, total, *bounds.formula
+        )
     else:
-        for number, segment in segments.items():
-            kernels.add_run(segment.pairs, len(segment.ids), run.records, number, told)
-        moved = kernels.keep_best(*best, run.records, told, *formula)
+        for number, (_, segment) in touched.items():
+            kernels.add_run(segment.pairs, len(segment.ids), records, number, told)
+        moved = kernels.keep_best(*best, records, told, total, *bounds.formula)
+        segment = touched[int(told[-1, kernels.SEGMENT])][1]
     if moved:
-        _name(segments, head, run.others, told)
-    for number, segment in segments.items():
-        _keep(table, pair_key(key, str(number)), segment)
-    return segments[int(told[-1, kernels.SEGMENT])]
+        _name(touched, head, others, told)
+    for place, one in touched.values():
+        _keep(table, place, one)
+    return segment
 
 
-def _segments(
+def _touched(
     table: Table[Segment], key: str, head: ItemNeighbours, run: Run, told: NDArray[np.int32]
-) -> dict[int, Segment]:
-    """The segments of a run's pairs by number, with room for them; `told` gets the numbers."""
+) -> dict[int, tuple[str, Segment]]:
+    """Place and segment by number, of those of a run's pairs, with room for them.
+
+    `told` gets the numbers.
+    """
     if head.segments == 1:
         numbers = {0: len(run.others)}
     else:
         kernels.number_run(run.records, head.segments, told)
         numbers = Counter(told[:, kernels.SEGMENT].tolist())
-    segments = {}
+    touched = {}
     for number, more in numbers.items():
-        segment = table.get(pair_key(key, str(number))) or Segment()
+        place = pair_key(key, str(number))
+        segment = table.get(place) or Segment()
         grow_segment(segment, more)
-        segments[number] = segment
-    return segments
+        touched[number] = place, segment
+    return touched
 
 
 def _name(
-    segments: dict[int, Segment],
+    touched: dict[int, tuple[str, Segment]],
     head: ItemNeighbours,
     others: Sequence[str],
     told: NDArray[np.int32],
 ) -> None:
     """Let the names follow what the kernels did to the numbers."""
     for other, (number, found, at, gone, enters, *_) in zip(others, told.tolist(), strict=True):
-        ids = segments[number].ids
+        ids = touched[number][1].ids
         if found == kernels.NEW:
             ids.append(other)
             head.pairs += 1
