@@ -124,7 +124,7 @@ def test_half_lives_are_an_hour_a_day_and_thirty_days():
         assert leaders(outs)[f"new{number}"].likes_log2[number] == 1.0
 
 
-@given(st.lists(st.integers(EPOCH_MS, EPOCH_MS + 40 * DAY_MS), min_size=1, max_size=8), st.data())
+@given(st.lists(st.integers(EPOCH_MS, EPOCH_MS + 39 * DAY_MS), min_size=1, max_size=8), st.data())
 def test_what_is_withdrawn_is_gone(times, data):
     stays = data.draw(st.lists(st.booleans(), min_size=len(times), max_size=len(times)))
     both, without = figures(), figures()
@@ -138,7 +138,7 @@ def test_what_is_withdrawn_is_gone(times, data):
             both.send(withdrawn("i", 8, at_ms, f"s{number % 2}", number))
     got, want = stored(both, "i"), stored(without, "i") or ItemFigures()
     assert (got.raw, got.likes, got.users) == (want.raw, want.likes, want.users)
-    # what is left of a like forty half-lives of an hour younger than the others drowns in rounding
+    # what is left of a like forty half-lives younger than the others drowns in rounding
     assert got.likes_log2[1:] == pytest.approx(want.likes_log2[1:], abs=1e-2)
     if got.likes:
         assert {name: pytest.approx(value, abs=1e-2) for name, value in got.segments.items()} == (

@@ -4,8 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from operators.features import Weights
+from operators.figures import _offer
 from operators.learning import LearningSettings
 from operators.messages import Leader, RowDue
 from operators.packing import EPOCH_MS, FIGURES
@@ -13,7 +16,7 @@ from operators.popular import Popular, PopularSettings
 from operators.ranking import Ranking
 from operators.results import TrendingRow
 from operators.scoring import RankingSettings
-from operators.stage import BROADCAST, Out, scoped
+from operators.stage import BROADCAST, Out, pair_key, scoped
 from tests.driven import Driven, figures, new_id, sent
 
 HOUR_MS = 3_600_000
@@ -252,3 +255,41 @@ def test_without_rows_the_ranking_is_told_the_same_lists() -> None:
     whole, unread = popular().send(*told), popular(rows=False).send(*told)
     assert [out for out in whole if out.key == BROADCAST] == unread
     assert len(unread) < len(whole)
+
+
+def ordered(scores: dict[str, float]) -> list[str]:
+    return sorted(scores, key=lambda name: (-scores[name], name))
+
+
+MOVES = st.lists(
+    st.tuples(st.sampled_from("abcdefg"), st.none() | st.integers(0, 5)), max_size=30
+)  # fmt: skip
+
+
+@given(MOVES, st.integers(0, 2))
+def test_a_list_keeps_the_best_in_order_and_knows_just_its_items(moves, size):
+    """Many ties: of equal ones the first name is the better."""
+    stage, kept = popular(list_max=size), {}
+    for item, likes in moves:
+        stage.send(gone(item) if likes is None else leader(item, likes))
+        kept.pop(item, None)
+        if likes is not None:
+            kept[item] = float(likes)
+        kept = {name: kept[name] for name in ordered(kept)[: 2 * size]}
+        members = stage.state.members.get(pair_key("default", "all_time")) or {}
+        assert list(members.items()) == list(kept.items())
+        assert [key for key, _ in stage.state.item.items()] == [
+            scoped("default", name) for name in sorted(kept)
+        ]
+
+
+@given(MOVES, st.integers(0, 3))
+def test_of_the_leaders_of_a_bucket_the_last_in_order_leaves(moves, size):
+    leaders, told = {}, {}
+    for item, score in moves:
+        told.pop(item, None)
+        if score is not None:
+            told[item] = float(score)
+        told = {name: worth for name, worth in told.items() if name in ordered(told)[:size]}
+        assert _offer(leaders, item, score, size) == (item in told)
+        assert list(leaders.items()) == list(told.items())
