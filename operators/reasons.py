@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from operators.accumulator import RankedUser
 from operators.composing import CONTENT, FRESH, TRENDING, Strategy
 from operators.interests import name_of
@@ -74,19 +76,15 @@ def _explained(
     Few things are behind many items, so each is put into words once.
     """
     seeds, texts = _Index(), _Index()
-    by_seed, by_text = bytearray(), bytearray()
-    for place, first in enumerate(scored.first.tolist()):
-        if first < place:
-            by_seed.append(by_seed[first])
-            by_text.append(by_text[first])
-            continue
+    by_seed, by_text = np.zeros((2, len(scored.first)), np.uint8)
+    for place in sorted(set(scored.first.tolist())):
         list_ = int(scored.lists[place])
         behind = (int(scored.sources[place]), int(scored.slots[place]), int(scored.seeds[place]),
                   scored.names[list_] if list_ >= 0 else "")  # fmt: skip
         seed = _seed(user, behind)
-        by_seed.append(seeds.of(seed))
-        by_text.append(texts.of(_text(user, behind, seed)))
-    return list(seeds.places), bytes(by_seed), list(texts.places), bytes(by_text)
+        by_seed[place], by_text[place] = seeds.of(seed), texts.of(_text(user, behind, seed))
+    told = by_seed[scored.first].tobytes(), by_text[scored.first].tobytes()
+    return list(seeds.places), told[0], list(texts.places), told[1]
 
 
 def fallback_of(user: RankedUser, scored: Scored) -> str:

@@ -80,7 +80,7 @@ def weigh(
     keys[:own], keys[own:] = own_keys, shelf_keys
     chosen = np.empty(len(rows), np.int64)
     chosen = chosen[: choose(rows, keys, own, seen, unavailable, blocked, chosen)]
-    x, wanted, kept = np.zeros((FEATURES, len(chosen))), weights != 0, min(snapshot, len(chosen))
+    x, wanted, kept = np.empty((FEATURES, len(chosen))), weights != 0, min(snapshot, len(chosen))
     taste = _table(codes, worth)
     everyone = np.arange(len(chosen))
     _measure(rows, chosen, everyone, own, taste, last, moment, wanted, x)
@@ -159,7 +159,7 @@ def _measure(
 ) -> None:  # fmt: skip
     """The wanted features, shape (FEATURES, n), of those of the n chosen that have these numbers.
 
-    Largest values and ranks are among all of the chosen.
+    The others stay as they are. Largest values and ranks are among all of the chosen.
     """
     for feature, column in ((C0, MAIN), (C1, FAST), (SHORTEST, SHORT), (SEEDED, SEED)):
         if wanted[feature]:
@@ -247,6 +247,7 @@ def _taste(
     """Twice the cosine of the user's taste and an item's categories; whether the last one is in."""
     for number in numbers:
         total, named = 0.0, 0
+        same[number] = 0.0
         for half in range(FIRST_CODE, CODES_END):
             code = halves[chosen[number], half]
             if code:
@@ -263,9 +264,9 @@ def _content(rows: Any, chosen: Any, numbers: Any, said: Any, alone: Any) -> Non
     likest = _largest(rows, chosen, CONTENT)
     for number in numbers:
         place = chosen[number]
-        if rows[place, CONTENT] > 0:
-            said[number] = rows[place, CONTENT] / likest
-            alone[number] = 1.0 if unproven(rows, place) else 0.0
+        known = rows[place, CONTENT] > 0
+        said[number] = rows[place, CONTENT] / likest if known else 0.0
+        alone[number] = 1.0 if unproven(rows, place) else 0.0
 
 
 @kernel
