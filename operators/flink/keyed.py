@@ -5,13 +5,14 @@ that is what crosses from the JVM into an embedded Python in one piece: BYTES ar
 byte, and arrays of text are not accepted at all by the DataStream bridge of PyFlink 2.3.
 """
 
+import gc
 import time
-from base64 import b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from pybase64 import b64decode, b64encode_as_string
 from pyflink.common import Row, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
@@ -37,6 +38,10 @@ SETTLED_MAX = 50
 older when there is much to do, so that they do not hold up lists. An idle bucket, and a replay,
 settle all."""
 
+COLLECTED_EVERY = (100_000, 20, 100)
+"""Thresholds of Python's search for cycles. Stages make none, and each full search walks all the
+decoded values that are kept at hand: fifths of a second in which every stage stands still."""
+
 RECORDS_MAX = 1000
 """Records in one row."""
 
@@ -59,14 +64,14 @@ _JSON = msgspec.json.Encoder()
 
 def pack(messages: Sequence[Any]) -> str:
     """A piece of a batch: base64 of a MessagePack list."""
-    return b64encode(_ENCODER.encode(messages)).decode()
+    return b64encode_as_string(_ENCODER.encode(messages))
 
 
 def unpack(decoder: msgspec.msgpack.Decoder[list[Any]], payload: str) -> list[Any]:
     """All messages of a payload: pieces joined by commas."""
     messages: list[Any] = []
     for piece in payload.split(","):
-        messages += decoder.decode(b64decode(piece))
+        messages += decoder.decode(b64decode(piece, validate=True))
     return messages
 
 
@@ -129,6 +134,7 @@ class KeyedShell(KeyedProcessFunction):
         self._whole = frozenset(whole)
 
     def open(self, runtime_context: RuntimeContext) -> None:
+        gc.set_threshold(*COLLECTED_EVERY)
         stage = self._stage = self._make()
         self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(
             list[stage.inputs]  # type: ignore[name-defined]
