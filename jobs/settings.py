@@ -134,7 +134,8 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             restore applies the noted batches once more.
         hold_max_ms: Live, how long a stage that is at work most of its time gathers micro-batches
             at the most, to keep up with fewer and larger ones; 0 for never.
-        buffer_timeout_ms: How long an exchange between tasks may hold a record back.
+        buffer_timeout_ms: How long an exchange between tasks may hold a record back. Records are
+            whole batches, few a second: at 0 each goes at once, and no thread a task looks for some.
         parallelism: Of the job; None means the cluster's default.
     """
 
@@ -145,8 +146,8 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     buckets: Annotated[int, Meta(ge=1, le=720)] = 16
     cache_entries: Positive = 20_000
     journal_batches: Positive = 100
-    hold_max_ms: Annotated[int, Meta(ge=0)] = 5000
-    buffer_timeout_ms: Annotated[int, Meta(ge=0)] = 10
+    hold_max_ms: Annotated[int, Meta(ge=0)] = 2000
+    buffer_timeout_ms: Annotated[int, Meta(ge=0)] = 0
     parallelism: Positive | None = None
     kafka: Kafka = field(default_factory=Kafka)
     cassandra: Cassandra = field(default_factory=Cassandra)
