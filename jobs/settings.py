@@ -135,7 +135,7 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         hold_max_ms: Live, how long a stage that is at work most of its time gathers micro-batches
             at the most, to keep up with fewer and larger ones; 0 for never.
         buffer_timeout_ms: How long an exchange between tasks may hold a record back. Records are
-            whole batches, few a second: at 0 each goes at once, and no thread a task looks for some.
+            whole batches, few a second: at 0 each goes at once, and no thread looks for any.
         parallelism: Of the job; None means the cluster's default.
     """
 
