@@ -1,7 +1,8 @@
 """What the ranking keeps of one user: candidate rows that fade, seen items, taste, last list."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from operators import seen as seen_filter
 from operators.candidates import COLUMNS, FIRST_H, INTEREST, LIKES_1D, absorb_rows, note_shown
 from operators.interests import LOST, Interests, InterestSettings, touch
-from operators.messages import Pulled
+from operators.messages import Pulled, Recalled
 from operators.packing import (
     EPOCH_MS,
     HOUR_MS,
@@ -222,25 +223,28 @@ def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSe
     own = np.uint64(key_of(pulled.counted.figures))
     _start_event(user, pulled, codes_of(pulled.counted.figures), settings)
     slot = _interest(user, pulled, settings.interests)
-    sent, known = words(pulled.rows, PULLED), len(user.rows)
+    grade, event = np.float32(pulled.counted.signal.strength / 10), np.float32(user.events)
+    slow, fast = np.float32(settings.decay), np.float32(settings.decay_fast)
+    bounds = settings.candidates_max, settings.interest_rows
+    write_rows(user, pulled, absorb_rows, seen, own, grade, slow, fast, event, slot, *bounds)
+
+
+def write_rows(
+    user: RankedUser, told: Pulled | Recalled, write: Callable[..., int], *more: Any
+) -> None:
+    """Replace a user's rows by those that `write` makes of them and of an answer.
+
+    It gets rows and keys, the records sent, room for rows, keys and where they come from, and more;
+    see `candidates.absorb_rows`.
+    """
+    sent, known = words(told.rows, PULLED), len(user.rows)
     room = known + len(sent)
     rows, keys = np.empty((room, COLUMNS), np.float32), np.empty(room, np.uint64)
     origin = np.empty(room, np.int64)
-    grade = np.float32(pulled.counted.signal.strength / 10)
-    count = absorb_rows(
-        user.rows, user.keys, sent, seen, own, grade, np.float32(settings.decay),
-        np.float32(settings.decay_fast), np.float32(user.events), slot, settings.candidates_max,
-        settings.interest_rows, rows, keys, origin,
-    )  # fmt: skip
-    user.rows, user.keys = rows[:count], keys[:count]
-    user.ids = chosen_ids(user.ids, pulled.ids, origin[:count])
-
-
-def chosen_ids(known: Ids, sent: Sequence[str], origin: NDArray[np.int64]) -> Ids:
-    """Those of the known ids, with the ones sent behind them, that stand in these places."""
-    ids = np.empty(len(known) + len(sent), object)
-    ids[: len(known)], ids[len(known) :] = known, sent
-    return ids.take(origin)
+    count = write(user.rows, user.keys, sent, rows, keys, origin, *more)
+    ids = np.empty(room, object)
+    ids[:known], ids[known:] = user.ids, told.ids
+    user.rows, user.keys, user.ids = rows[:count], keys[:count], ids.take(origin[:count])
 
 
 def _interest(user: RankedUser, pulled: Pulled, settings: InterestSettings) -> int:

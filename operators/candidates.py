@@ -83,9 +83,9 @@ def unproven(rows: Any, place: int) -> bool:
 
 @kernel
 def absorb_rows(
-    rows: Any, keys: Any, sent: Any, seen: Any, own: Any,
-    grade: Any, slow: Any, fast: Any, event: Any, slot: int, limit: int, reserve: int,
-    out: Any, out_keys: Any, origin: Any,
+    rows: Any, keys: Any, sent: Any, out: Any, out_keys: Any, origin: Any,
+    seen: Any, own: Any, grade: Any, slow: Any, fast: Any, event: Any, slot: int,
+    limit: int, reserve: int,
 ) -> int:  # fmt: skip
     """Fade the rows, add the neighbours sent, keep the `limit` largest by main and content.
 
@@ -100,7 +100,40 @@ def absorb_rows(
     Returns:
         Number of rows out.
     """
-    count = _fade(rows, keys, own, slow, fast, out, out_keys, origin)
+    count, whole = _fade(rows, keys, own, slow, fast, out, out_keys, origin), np.float32(1)
+    worth = np.array([grade, grade, whole, whole])
+    for place in range(count):
+        out[place, SEED] = 0
+    count = add_sent(
+        out, out_keys, origin, count, len(rows), sent, seen, own, worth, event, slot, True
+    )
+    return keep_best(out, out_keys, origin, count, limit, reserve if slot > 0 else 0)
+
+
+@kernel
+def recall_rows(
+    rows: Any, keys: Any, sent: Any, out: Any, out_keys: Any, origin: Any,
+    seen: Any, own: Any, worth: Any, event: Any, slot: int, limit: int, reserve: int,
+) -> int:  # fmt: skip
+    """As `absorb_rows`, but nothing fades; see `add_sent` for what the answer is worth."""
+    whole = np.float32(1)
+    count = _fade(rows, keys, own, whole, whole, out, out_keys, origin)
+    count = add_sent(
+        out, out_keys, origin, count, len(rows), sent, seen, own, worth, event, slot, False
+    )
+    return keep_best(out, out_keys, origin, count, limit, reserve if slot > 0 else 0)
+
+
+@kernel
+def add_sent(
+    out: Any, out_keys: Any, origin: Any, count: int, known: int, sent: Any, seen: Any, own: Any,
+    worth: Any, event: Any, slot: int, is_last: Any,
+) -> int:  # fmt: skip
+    """Add an answer to the first `count` of the rows that came from `known` ones; how many now.
+
+    `worth` is what main, fast and short get of it, and support: shape (4,). Of the user's last item
+    it gives the seed too.
+    """
     index, halves = index_of(out_keys, count), sent.view(np.uint32)
     for number in range(len(sent)):
         key = np.uint64(halves[number, 2]) | (np.uint64(halves[number, 3]) << np.uint64(32))
@@ -111,22 +144,23 @@ def absorb_rows(
             place = count
             for column in range(COLUMNS):
                 out[place, column] = 0
-            out_keys[place], origin[place] = key, len(rows) + number
+            out_keys[place], origin[place] = key, known + number
             count += 1
-        gain = grade * sent[number, 0]
+        gain = worth[0] * sent[number, 0]
         out[place, MAIN] += gain
-        out[place, FAST] += gain
-        out[place, SHORT] += sent[number, 1]
-        out[place, SUPPORT] += 1.0 if gain != 0 or not sent[number, SENT_CONTENT] > 0 else 0.0
-        out[place, SEED] = sent[number, 0]
-        out[place, CONTENT] += grade * sent[number, SENT_CONTENT]
-        gain += grade * sent[number, SENT_CONTENT]
+        out[place, FAST] += worth[1] * sent[number, 0]
+        out[place, SHORT] += worth[2] * sent[number, 1]
+        out[place, SUPPORT] += worth[3] if gain != 0 or not sent[number, SENT_CONTENT] > 0 else 0.0
+        if is_last:
+            out[place, SEED] = sent[number, 0]
+        out[place, CONTENT] += worth[0] * sent[number, SENT_CONTENT]
+        gain += worth[0] * sent[number, SENT_CONTENT]
         if gain >= out[place, BEST]:
             out[place, BEST], out[place, BEST_AT] = gain, event
             out[place, INTEREST] = slot
         for column in range(CONTENT - LIKES):
             out[place, LIKES + column] = sent[number, SENT_FIGURES + column]
-    return keep_best(out, out_keys, origin, count, limit, reserve if slot > 0 else 0)
+    return count
 
 
 @kernel
@@ -144,7 +178,6 @@ def _fade(
         for column, decay in ((MAIN, slow), (FAST, fast), (SHORT, fast), (SUPPORT, slow),
                               (BEST, slow), (CONTENT, slow)):  # fmt: skip
             out[count, column] *= decay
-        out[count, SEED] = 0
         out_keys[count], origin[count] = keys[place], place
         count += 1
     return count
