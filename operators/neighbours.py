@@ -226,7 +226,7 @@ class Neighbours:
         known, near = len(head.ids), len(content.ids) if content else 0
         rows = np.empty((known + near, PULLED.itemsize // 4), np.float32)
         kernels.answer_rows(
-            head.cache, head.figures, known, float(head.sum), *self._bounds.formula, rows
+            head.cache, head.figures, known, head.total, *self._bounds.formula, rows
         )
         if content is None or not near:
             return list(head.ids), rows
@@ -241,7 +241,7 @@ class Neighbours:
     def _share(self, head: ItemNeighbours) -> float:
         """How much content counts among similar items, beside what people did with the item."""
         until = self._settings.content_until
-        likes = head.sum / STRENGTH_MAX
+        likes = head.total / STRENGTH_MAX
         return until / (likes + until) if until > 0 else 0.0
 
     def _similar(

@@ -54,6 +54,14 @@ class ItemNeighbours:
     figures: Numbers = field(default_factory=lambda: np.empty((0, FIGURES_WORDS), np.uint32))
 
     @property
+    def total(self) -> float:
+        """Its sum of strengths for the formulas: they know no less than nothing.
+
+        Below zero it is while an erasure has come before what it takes back.
+        """
+        return float(max(0, self.sum))
+
+    @property
     def sums(self) -> Sums:
         """Forward, backward, and short sum of each row, shape (n, 3)."""
         return _sums(self.cache, len(self.ids))

@@ -108,7 +108,7 @@ def _add(
     touched = _touched(table, key, head, run, told)
     grow_rows(head, bounds.rows_max, len(others))
     best = head.cache, head.figures, len(head.ids), bounds.rows_max
-    total = float(head.sum)
+    total = head.total
     if len(touched) == 1:
         ((_, segment),) = touched.values()
         moved = kernels.see_run(

@@ -462,6 +462,18 @@ def test_a_batch_is_its_messages_one_by_one(said, rows_max, pairs_max, a_segment
     assert apart.settle() == whole.settle()
 
 
+@pytest.mark.parametrize("less", [20, 100, 1000])
+def test_a_sum_below_zero_stops_neither_answers_nor_the_list_of_similar_items(less):
+    """Where an erasure comes before what it takes back: 20 and 100 made a formula divide by 0."""
+    stage = neighbours(content_until=2.0, damping=100.0)
+    stage.send(message_of(1, "less", "a", less), message_of(2, "seen", "a", "b", 3, 1.0))
+    stage.send(near_to("a", "c", 0.5, at_ms=3))
+    (row,) = [out.message for out in stage.settle()]
+    assert set(row.ids) == {"b", "c"}
+    (answer,) = stage.send(learn(counted(signal("u", "a", 4, strength=5)), 0))
+    assert answer.message.ids == ["b", "c"]
+
+
 @given(
     st.lists(st.tuples(ITEMS, st.integers(-2, 3)), max_size=40), st.sampled_from([1, 4, 100]),
     st.sampled_from([5, 50_000]), st.sampled_from([2, 3, 256]),
