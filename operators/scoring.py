@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from operators import features
 from operators.accumulator import AccumulatorSettings, RankedUser
 from operators.candidates import CONTENT as CONTENT_SUM
-from operators.candidates import INTEREST, MAIN, USERS
+from operators.candidates import INTEREST, MAIN
 from operators.composing import (
     CO_OCCURRENCE,
     CONTENT,
@@ -89,7 +89,7 @@ class Ranked:
         places: Of the candidates, best first.
         scores, item_scores: Of each, in this order.
         features: Of the first of them, to learn from, shape (n, features).
-        untouched: How many of all are what nobody has touched and only its content names.
+        untouched: Numbers of those that nobody has touched and only content names.
     """
 
     candidates: Candidates
@@ -100,7 +100,7 @@ class Ranked:
     scores: Floats
     item_scores: Floats
     features: Words
-    untouched: int
+    untouched: NDArray[np.int64]
 
     @property
     def snapshot(self) -> Keys:
@@ -241,18 +241,12 @@ def _offer(ranked: Ranked) -> Offer:
     return Offer(sources[found], rows[found, INTEREST].astype(np.int64), contextual[found])
 
 
-NO_NUMBERS: NDArray[np.int64] = np.empty(0, np.int64)
-
-
 def _newcomers(ranked: Ranked) -> NDArray[np.int64]:
     """Numbers of the candidates that nobody has touched and only content names, likest first."""
-    if not ranked.untouched:
-        return NO_NUMBERS
-    rows, own, found = ranked.rows, ranked.own, ranked.places
-    main = rows[:own, MAIN]
-    new = (rows[:own, CONTENT_SUM] > main) & (rows[:own, USERS] <= 0) & ~(main > 0)
-    numbers = np.flatnonzero(np.append(new, np.zeros(len(rows) - own, bool))[found])
-    order = np.argsort(-rows[found[numbers], CONTENT_SUM], kind="stable")
+    numbers = ranked.untouched
+    if len(numbers) < 2:
+        return numbers
+    order = np.argsort(-ranked.rows[ranked.places[numbers], CONTENT_SUM], kind="stable")
     likest: NDArray[np.int64] = numbers[order][:FIRST]
     return likest
 

@@ -50,7 +50,7 @@ best log2 of a day and of a month), and the hours from 2000 until now."""
 def weigh(
     own_rows: Any, own_keys: Any, shelf_rows: Any, shelf_keys: Any, seen: Any, unavailable: Any,
     blocked: Any, codes: Any, worth: Any, last: int, moment: Any, weights: Any, snapshot: int,
-) -> tuple[Any, Any, Any, Any, Any, Any, int]:  # fmt: skip
+) -> tuple[Any, Any, Any, Any, Any, Any, Any]:  # fmt: skip
     """Score a user's candidates: the own rows, then those of the shelf.
 
     Features of weight 0 are measured for the snapshot alone.
@@ -73,7 +73,7 @@ def weigh(
     Returns:
         All rows and keys; places of the candidates in them, best first, of equal ones the first;
         their scores, and the parts of these that are the items'; the features of the first of
-        them; and how many of all candidates nobody has touched and only content names.
+        them; and the numbers of those that nobody has touched and only content names.
     """
     own = len(own_keys)
     rows, keys = _joined(own_rows, shelf_rows), np.empty(own + len(shelf_keys), np.uint64)
@@ -91,7 +91,8 @@ def weigh(
     for place in range(kept):
         for feature in range(FEATURES):
             features[place, feature] = x[feature, best[place]]
-    return rows, keys, chosen[best], scores, parts, features, _untouched(rows, chosen, own)
+    places = chosen[best]
+    return rows, keys, places, scores, parts, features, _untouched(rows, places, own)
 
 
 @kernel
@@ -109,12 +110,15 @@ def _joined(own_rows: Any, shelf_rows: Any) -> Any:
 
 
 @kernel
-def _untouched(rows: Any, chosen: Any, own: int) -> int:
-    """How many of the chosen own rows nobody has touched and only content names."""
-    count = 0
-    for place in chosen:
-        count += place < own and unproven(rows, place) and not rows[place, USERS] > 0
-    return count
+def _untouched(rows: Any, places: Any, own: int) -> Any:
+    """Numbers of the own rows among these that nobody has touched and only content names."""
+    numbers, count = np.empty(len(places), np.int64), 0
+    for number in range(len(places)):
+        place = places[number]
+        if place < own and unproven(rows, place) and not rows[place, USERS] > 0:
+            numbers[count] = number
+            count += 1
+    return numbers[:count].copy()
 
 
 @kernel
