@@ -63,14 +63,20 @@ def similarity(
 
 
 @kernel
-def number_run(run: Any, segments: int, told: Any) -> None:
-    """Tell of each pair of a run in which of so many segments it is, see `pairs.segment_of`."""
+def segment_of(low: int, segments: int) -> int:
+    """Number of the segment that a key with this low word lies in, see `pairs`."""
     level = 1
     while 2 * level <= segments:
         level *= 2
+    number = low & (2 * level - 1)
+    return number if number < segments else low & (level - 1)
+
+
+@kernel
+def number_run(run: Any, segments: int, told: Any) -> None:
+    """Tell of each pair of a run in which of so many segments it is."""
     for one in range(len(run)):
-        number = int(run[one, LOW]) & (2 * level - 1)
-        told[one, SEGMENT] = number if number < segments else number & (level - 1)
+        told[one, SEGMENT] = segment_of(int(run[one, LOW]), segments)
 
 
 @kernel

@@ -161,9 +161,7 @@ def segment_of(key: int, segments: int) -> int:
     >>> [segment_of(key, 3) for key in range(8)]
     [0, 1, 2, 1, 0, 1, 2, 1]
     """
-    level = 1 << (segments.bit_length() - 1)
-    number = key & (2 * level - 1)
-    return number if number < segments else key & (level - 1)
+    return int(kernels.segment_of(key & 0xFFFF_FFFF, segments))
 
 
 def split(table: Table[Segment], key: str, head: ItemNeighbours) -> None:
