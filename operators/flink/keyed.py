@@ -164,6 +164,7 @@ class KeyedShell(KeyedProcessFunction):
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         bucket = value[0]
+        self._enter(bucket)
         if self._settles and self._event_time:
             yield from self._settle_first(bucket, ctx.timestamp())
         yield from self._take(bucket, value[1], ctx)
@@ -175,11 +176,11 @@ class KeyedShell(KeyedProcessFunction):
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
         bucket = ctx.get_current_key()
+        self._enter(bucket)
         if self._event_time:
             yield from self._settle_first(bucket, timestamp)
             return
         settles = timestamp % self._settle_ms == 0
-        self._enter(bucket)
         due = settles or timestamp >= self._held_until_ms.get(bucket, 0)
         if due and self._journal.holds(bucket):
             yield from self._step(bucket, None)
@@ -192,7 +193,6 @@ class KeyedShell(KeyedProcessFunction):
     def _take(self, bucket: int, payload: str, ctx: KeyedProcessFunction.Context) -> list[Row]:
         """Work on a batch, or gather it with others while there is more than can be done."""
         hold_ms = self._pace.hold_ms()
-        self._enter(bucket)
         waiting = self._journal.holds(bucket)
         if not hold_ms and not waiting:
             return self._step(bucket, payload)
@@ -244,7 +244,6 @@ class KeyedShell(KeyedProcessFunction):
         None stands for what has been gathered.
         """
         started_ns = time.perf_counter_ns()
-        self._enter(bucket)
         if payload is None:
             payload = self._journal.release(bucket)
         else:
