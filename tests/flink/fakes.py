@@ -4,6 +4,8 @@ from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
 
+from operators.messages import Noted, order
+
 
 class FakeMapState:
     """MapState of the current key of a context."""
@@ -91,3 +93,11 @@ class FakeContext:
 
     def get_current_key(self):
         return self.key
+
+
+class NotedStage:
+    """What a stage of tests has that is told of items, each with one message."""
+
+    inputs = Noted
+    state_type = SimpleNamespace
+    order = staticmethod(order)

@@ -11,23 +11,19 @@ from pyflink.common import Row
 
 from operators.flink.keyed import HELD_BYTES_MAX, KeyedShell, pack, unpack
 from operators.meaning import Meaning
-from operators.messages import Noted, order
 from operators.stage import Out, StructCodec
 from tests.driven import noted
-from tests.flink.fakes import FakeContext
+from tests.flink.fakes import FakeContext, NotedStage
 
 TEXTS = msgspec.msgpack.Decoder(list[str])
 SETTLE_MS = 10_000
 
 
-class Batches:
+class Batches(NotedStage):
     """A stage that says of each batch what was in it, and how many messages came so far."""
 
     name = "batches"
-    inputs = Noted
     codecs: ClassVar = {"count": StructCodec(int)}
-    state_type = SimpleNamespace
-    order = staticmethod(order)
 
     def apply(self, state, batch):
         count = (state.count.get("") or 0) + len(batch)
@@ -36,6 +32,13 @@ class Batches:
 
     def settle(self, state, limit=None):
         return [Out("rows", "", f"settled={state.count.get('') or 0}")]
+
+
+def shell_of_batches(*, journal_batches=9, event_time=False, hold_max_ms=0):
+    return KeyedShell(
+        Batches, buckets=1, meaning=Meaning(), cache_size=5, settle_ms=SETTLE_MS,
+        journal_batches=journal_batches, event_time=event_time, hold_max_ms=hold_max_ms,
+    )  # fmt: skip
 
 
 class Worker:
@@ -47,10 +50,7 @@ class Worker:
         self.start()
 
     def start(self):
-        self.shell = KeyedShell(
-            Batches, buckets=1, meaning=Meaning(), cache_size=5, settle_ms=SETTLE_MS,
-            journal_batches=self.journal_batches, event_time=False,
-        )  # fmt: skip
+        self.shell = shell_of_batches(journal_batches=self.journal_batches)
         self.shell.open(self.context)
         self.shell._pace = SimpleNamespace(hold_ms=lambda: self.hold_ms, worked=lambda _: None)
 
@@ -117,10 +117,7 @@ def test_a_worker_that_gathers_by_the_clock_of_its_own_does_so():
     """With the real pace: a stage that works all its time, by its clock, gathers."""
     worker = Worker()
     clock = SimpleNamespace(ns=0)
-    shell = KeyedShell(
-        Batches, buckets=1, meaning=Meaning(), cache_size=5, settle_ms=SETTLE_MS,
-        journal_batches=9, event_time=False, hold_max_ms=500,
-    )  # fmt: skip
+    shell = shell_of_batches(hold_max_ms=500)
     shell.open(worker.context)
     shell._pace._clock_ns = lambda: clock.ns
     shell._pace._looked_ns = 0
@@ -134,10 +131,7 @@ def test_a_worker_that_gathers_by_the_clock_of_its_own_does_so():
 
 @pytest.mark.parametrize("event_time", [False, True])
 def test_only_a_live_stage_gathers(event_time):
-    shell = KeyedShell(
-        Batches, buckets=1, meaning=Meaning(), cache_size=5, settle_ms=SETTLE_MS,
-        journal_batches=9, event_time=event_time, hold_max_ms=500,
-    )  # fmt: skip
+    shell = shell_of_batches(event_time=event_time, hold_max_ms=500)
     assert shell._hold_max_ms == (0 if event_time else 500)
 
 

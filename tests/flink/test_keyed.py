@@ -13,13 +13,13 @@ from pyflink.common import Row
 from operators.flink.keyed import SETTLED_MAX, KeyedShell, pack, unpack
 from operators.flink.meaning import Kept
 from operators.meaning import Meaning
-from operators.messages import Listed, Noted, order
+from operators.messages import Listed
 from operators.results import ListRow, ProfileRow
 from operators.rows import Row as ResultRow
 from operators.stage import Out, StructCodec, bucket_of, scoped
 from tests.builders import event
 from tests.driven import noted
-from tests.flink.fakes import FakeContext
+from tests.flink.fakes import FakeContext, NotedStage
 from tests.graph import Graph, listed, stages
 from tests.strategies import streams
 
@@ -158,14 +158,11 @@ def test_counts_of_the_last_batch_of_a_burst_are_told_without_another_batch():
     assert counts["messages"] == 5
 
 
-class Held:
+class Held(NotedStage):
     """A stage that answers a settlement with all it was told since the one before."""
 
     name = "held"
-    inputs = Noted
     codecs: ClassVar = {"names": StructCodec(str)}
-    state_type = SimpleNamespace
-    order = staticmethod(order)
 
     def apply(self, state, batch):
         for one in batch:
