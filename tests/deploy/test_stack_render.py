@@ -1,6 +1,7 @@
 """Configuration files, Flink's lib folder, and what each service is started with."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -166,6 +167,13 @@ def test_cassandra_keeps_its_vector_writers_few(layout: Layout, tools: Tools) ->
     assert "-Dcassandra.settings.storage_port=17000" in launch.command
     assert f"-Dcassandra.storagedir={layout.data}/cassandra" in launch.command
     assert not any("jmx" in part for part in launch.command)
+
+
+def test_cassandras_timers_may_be_late(layout: Layout, tools: Tools) -> None:
+    command = services.cassandra(StackSettings(), layout, tools).command
+    start = command[: command.index(tools.java)]
+    shown = subprocess.check_output([*start, "cat", "/proc/self/timerslack_ns"], text=True)
+    assert shown == "1000000\n"
 
 
 def test_cassandra_without_its_agent_is_an_error(layout: Layout, tools: Tools) -> None:
