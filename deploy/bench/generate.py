@@ -34,8 +34,8 @@ CLIENT = {
     "partitioner": "murmur2_random",
     "enable.idempotence": True,
     "compression.type": "lz4",
-    # Enough to batch at thousands of events a second, little beside the freshness measured.
-    "linger.ms": 5,
+    # Without batches the broker takes a request an event; little beside the freshness measured.
+    "linger.ms": 20,
     "message.timeout.ms": 120_000,
     # An open loop waits for nobody: the queue takes a minute at full speed.
     "queue.buffering.max.messages": 5_000_000,
