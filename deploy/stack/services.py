@@ -13,6 +13,7 @@ from deploy.stack import render
 from deploy.stack.errors import ServiceError
 from deploy.stack.layout import PACKAGE, PROJECT, Layout
 from deploy.stack.settings import StackSettings
+from operators.flink.cores import STAGE_CORE
 
 KAFKA, CASSANDRA, JOBMANAGER = "kafka", "cassandra", "jobmanager"
 TASKMANAGER = "taskmanager-"
@@ -237,6 +238,15 @@ def prepare_flink(settings: StackSettings, layout: Layout, tools: Tools) -> str:
     return render.digest(config, tools.jars.name)
 
 
+def _stage_core(taskmanager: str) -> dict[str, str]:
+    """A core for the stages of each TaskManager in turn, where there are several and a choice."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2:
+        return {}
+    number = int(taskmanager.removeprefix(TASKMANAGER))
+    return {STAGE_CORE: str(cores[(number - 1) % len(cores)])}
+
+
 def flink_process(
     service: str, config: str, settings: StackSettings, layout: Layout, tools: Tools
 ) -> Launch:
@@ -248,6 +258,7 @@ def flink_process(
         command += ["-D", f"metrics.reporter.prom.port={port}"]
     resource_id = ""
     if service != JOBMANAGER:
+        env |= _stage_core(service)
         resource_id = f"{service}-{uuid.uuid4().hex[:8]}"
         command += ["-D", f"taskmanager.resource-id={resource_id}"]
     return Launch(service, command, env, config, resource_id)

@@ -16,6 +16,7 @@ from pybase64 import b64decode, b64encode_as_string
 from pyflink.common import Row, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
+from operators.flink.cores import keep_to_core
 from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
 from operators.flink.pacing import Pace
@@ -134,6 +135,7 @@ class KeyedShell(KeyedProcessFunction):
         self._whole = frozenset(whole)
 
     def open(self, runtime_context: RuntimeContext) -> None:
+        keep_to_core()
         gc.set_threshold(*COLLECTED_EVERY)
         stage = self._stage = self._make()
         self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(

@@ -13,6 +13,7 @@ from deploy.stack.errors import ServiceError
 from deploy.stack.layout import PROJECT, Layout
 from deploy.stack.services import Tools
 from deploy.stack.settings import StackSettings
+from operators.flink.cores import STAGE_CORE
 
 WHEEL_CONF = "env:\n  java:\n    opts:\n      all: --add-opens=java.base/java.lang=ALL-UNNAMED\n"
 
@@ -193,6 +194,21 @@ def test_each_taskmanager_start_has_its_own_name_and_a_fixed_metrics_port(
     assert f"taskmanager.resource-id={first.resource_id}" in first.command
     assert "metrics.reporter.prom.port=9251" in first.command
     assert first.command[:2] == [str(tools.flink / "bin" / "taskmanager.sh"), "start-foreground"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "given"), [({0, 1}, ["0", "1", "0"]), ({4, 6, 9}, ["4", "6", "9"]), ({3}, [None] * 3)]
+)
+def test_each_taskmanagers_stages_get_a_core_where_there_are_several(
+    layout: Layout, tools: Tools, monkeypatch: pytest.MonkeyPatch, cores: set[int], given: list[str]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: cores)
+    settings = StackSettings()
+    launches = [
+        services.flink_process(name, "x", settings, layout, tools)
+        for name in ("taskmanager-1", "taskmanager-2", "taskmanager-3", "jobmanager")
+    ]
+    assert [one.env.get(STAGE_CORE) for one in launches] == [*given, None]
 
 
 def test_flinks_environment_finds_pemja_the_project_and_our_lib(

@@ -21,7 +21,9 @@ from deploy.launching import flink_name
 from deploy.savepoints import Savepoints
 from deploy.serving.store import Store, UserList, opened
 from deploy.stack import Stack, monitoring, topics
+from deploy.stack.services import TASKMANAGER
 from tests.observability.names import UNTIL_IT_HAPPENS, asked
+from tests.running import pids
 from tests.stack.own_settings import written
 from tests.waiting import wait_for
 
@@ -31,6 +33,7 @@ JOB, TENANT, SURFACE = "recommend", "path", "home"
 TASTES = {"jazz": [f"jazz-{n}" for n in range(20)], "rock": [f"rock-{n}" for n in range(20)]}
 USERS = [f"user-{n}" for n in range(24)]
 ACTIONS = ["view", "click", "like", "purchase"]
+STAGE_THREADS = ("admission", "figures", "history", "neighbours", "popular", "ranking")
 
 
 def headwater(*arguments: str) -> Result:
@@ -191,6 +194,22 @@ def check_watching(stack: Stack) -> None:
     wait_for(lambda: not missing(), f"metrics: {sorted(missing())}", 60)
 
 
+def check_cores(stack: Stack) -> None:
+    """The stages' threads, which share an interpreter, are all on one core of several."""
+    if len(os.sched_getaffinity(0)) == 1:
+        return
+    tasks = [
+        task
+        for name, pid in pids(stack).items()
+        if name.startswith(TASKMANAGER)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        if (task / "comm").read_text().startswith(STAGE_THREADS)
+    ]
+    assert len(tasks) == len(STAGE_THREADS)
+    (core,) = {tuple(os.sched_getaffinity(int(task.name))) for task in tasks}
+    assert len(core) == 1
+
+
 def test_lists_appear_and_no_event_is_lost_or_doubled_by_a_stop_and_a_start(
     stack: Stack, config: Path, site: Site, store: Store
 ) -> None:
@@ -210,6 +229,7 @@ def test_lists_appear_and_no_event_is_lost_or_doubled_by_a_stop_and_a_start(
     (letter,) = dead_letters(config)[:1]
     assert "not a JSON object" in str(letter["reason"])
     check_watching(stack)
+    check_cores(stack)
 
     printed = headwater("stop", JOB).output
     (taken,) = [one for one in Savepoints(stack.layout).all() if one.path in printed][-1:]
