@@ -68,8 +68,8 @@ def written(stage: str, channel: str, sink: str) -> str:
     """
     tab = "POSITION(CHR(9) IN r.`line`)"
     return (
-        f"INSERT INTO {sink} SELECT JSON_UNQUOTE(SUBSTRING(r.`line` FROM {tab} + 1)), "
-        f"NULLIF(SUBSTRING(r.`line` FROM 1 FOR {tab} - 1), '') "
+        f"INSERT INTO {sink} SELECT JSON_UNQUOTE(SUBSTRING(r.`line` FROM 1 FOR {tab} - 1)), "
+        f"NULLIF(SUBSTRING(r.`line` FROM {tab} + 1), '') "
         f"FROM (SELECT SPLIT(`payload`, CHR(10)) AS `lines` FROM out_{stage} "
         f"WHERE `channel` = '{channel}') CROSS JOIN UNNEST(`lines`) AS r(`line`)"
     )
