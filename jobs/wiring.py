@@ -7,7 +7,7 @@ windows go by event time, and reading ends where the topics end now, which close
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
@@ -211,6 +211,20 @@ def kafka_records(tables: StreamTableEnvironment, kafka: Kafka, name: str, topic
     )
 
 
+STAGES_IN_A_ROW = 5
+"""On the longest way through a job, so that their windows close one after the other within the
+length of one: what a stage answers finds the next about to close, not just closed, and stages that
+share an interpreter do not all want it at once."""
+
+
+class _Output(NamedTuple):
+    """A view of messages, the channels in it, and by how many stages they came at the most."""
+
+    view: str
+    channels: frozenset[str]
+    depth: int
+
+
 class Flow:
     """The stages of a job, and who feeds whom.
 
@@ -235,18 +249,18 @@ class Flow:
         self._settings = settings
         self._meaning = meaning
         self._whole = whole
-        self._outputs: list[tuple[str, frozenset[str]]] = []
+        self._outputs: list[_Output] = []
 
     def feed(self, view: str, channel: str) -> None:
         """Add a view (channel, bucket, payload, ts) that no stage made: a parser's."""
-        self._outputs.append((view, frozenset({channel})))
+        self._outputs.append(_Output(view, frozenset({channel}), 0))
 
     def channel(self, name: str) -> str:
         """SQL of the messages sent to a channel."""
         return " UNION ALL ".join(
-            f"SELECT `bucket`, `payload`, `ts` FROM {view} WHERE `channel` = '{name}'"
-            for view, channels in self._outputs
-            if name in channels
+            f"SELECT `bucket`, `payload`, `ts` FROM {output.view} WHERE `channel` = '{name}'"
+            for output in self._outputs
+            if name in output.channels
         )
 
     def stage(
@@ -268,7 +282,8 @@ class Flow:
             settle_ms: How often it is asked for what it holds back; None for that of the settings.
             records: See `KeyedShell`.
         """
-        batches = self._batches(name, window_ms)
+        depth = 1 + max((one.depth for one in self._outputs if name in one.channels), default=0)
+        batches = self._batches(name, window_ms, self._offset_ms(depth))
         shell = KeyedShell(
             make,
             buckets=self._settings.buckets,
@@ -284,7 +299,7 @@ class Flow:
         stream = self._keyed(batches).process(shell, output_type=OUTPUT_TYPE).name(name).uid(name)
         view = f"out_{name}"
         self._tables.create_temporary_view(view, self._with_time(stream))
-        self._outputs.append((view, frozenset(sends)))
+        self._outputs.append(_Output(view, frozenset(sends), depth))
 
     def _meaning_of(self, name: str) -> Meaning:
         """With a digest of its own where all of a stage is in one bucket."""
@@ -292,14 +307,24 @@ class Flow:
             return self._meaning
         return Meaning(f"{self._meaning.digest}-whole", self._meaning.settings)
 
-    def _batches(self, name: str, window_ms: int) -> Table:
+    def _offset_ms(self, depth: int) -> int:
+        """How long after those of the first stage the windows of one so deep in the job close.
+
+        By processing time alone: by event time all of them close with one watermark.
+        """
+        if self._settings.clock == "replay":
+            return 0
+        return (depth - 1) * self._settings.batch_ms // STAGES_IN_A_ROW
+
+    def _batches(self, name: str, window_ms: int, offset_ms: int) -> Table:
         source = f"in_{name}"
         self._tables.create_temporary_view(source, self._tables.sql_query(self.channel(name)))
         time = "" if self._settings.clock == "live" else ", window_time"
+        span = ", ".join(interval(ms) for ms in (window_ms, offset_ms % window_ms))
         return self._tables.sql_query(
             f"SELECT `bucket`, ROW(`bucket`, `payload`) AS `batch`{time} FROM ("
             f"SELECT `bucket`, ARRAY_JOIN(ARRAY_AGG(`payload`), ',') AS `payload`{time} "
-            f"FROM TABLE(TUMBLE(TABLE {source}, DESCRIPTOR(`ts`), {interval(window_ms)})) "
+            f"FROM TABLE(TUMBLE(TABLE {source}, DESCRIPTOR(`ts`), {span})) "
             f"GROUP BY `bucket`, window_start, window_end{time})"
         )
 

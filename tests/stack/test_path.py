@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import time
 import urllib.request
 from collections import Counter, defaultdict
@@ -194,6 +195,17 @@ def check_watching(stack: Stack) -> None:
     wait_for(lambda: not missing(), f"metrics: {sorted(missing())}", 60)
 
 
+def check_windows(stack: Stack) -> None:
+    """On the longest way through the job, each stage's windows close after those before it."""
+    job = Cluster(stack.flink_rest_url).active(flink_name(JOB))
+    assert job is not None
+    with urllib.request.urlopen(f"{stack.flink_rest_url}/jobs/{job.job_id}/plan") as answer:
+        plan = answer.read().decode()
+    found = re.findall(r"TUMBLE\(time_col=\[ts\], size=\[(\d+) ms\], offset=\[(\d+) ms\]\)", plan)
+    assert {int(size) for size, _ in found} == {100}
+    assert {int(offset) for _, offset in found} == {0, 20, 40, 60, 80}
+
+
 def check_cores(stack: Stack) -> None:
     """The stages' threads, which share an interpreter, are all on one core of several."""
     if len(os.sched_getaffinity(0)) == 1:
@@ -230,6 +242,7 @@ def test_lists_appear_and_no_event_is_lost_or_doubled_by_a_stop_and_a_start(
     assert "not a JSON object" in str(letter["reason"])
     check_watching(stack)
     check_cores(stack)
+    check_windows(stack)
 
     printed = headwater("stop", JOB).output
     (taken,) = [one for one in Savepoints(stack.layout).all() if one.path in printed][-1:]
