@@ -2,7 +2,8 @@
 
 They share Python's interpreter lock, so no two of them run at a time. Spread over cores, each of
 the thousands of times a second that the lock changes hands wakes another core, which then fetches
-what the stages keep from the cache of the one before: of the CPU time of an event, a sixth.
+what the stages keep from the cache of the one before. On one of two cores, lists of 700 events a
+second were .7 s old instead of 1.2 s (median), and a backlog took a fourteenth less time.
 
 It is the deployment that names a core, for it knows who else is there: two workers on one core
 would take turns.

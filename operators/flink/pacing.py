@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 LOOKS_EVERY_NS = 500_000_000
-BUSY, IDLE = 0.6, 0.3
+BUSY, IDLE = 0.67, 0.35
 """Shares of its time: above the one a stage gathers longer, below the other half as long."""
 FIRST_MS = 125
 """Nothing shorter is worth a timer."""
