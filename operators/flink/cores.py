@@ -9,27 +9,71 @@ It is the deployment that names a core, for it knows who else is there: two work
 would take turns.
 """
 
+import contextlib
 import os
+import threading
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from operators.errors import HeadwaterError
 
 STAGE_CORE = "HEADWATER_STAGE_CORE"
 """Environment variable of a TaskManager: number of a core; without it threads run anywhere."""
 
+LOOKS_EVERY_S = 2.0
+_TASKS = Path("/proc/self/task")
 
-def keep_to_core(environ: Mapping[str, str] = os.environ) -> None:
-    """Keep the calling thread, a task's, to the core that the environment names, if any.
 
-    Raises:
-        HeadwaterError: It names none of this process.
+class StageCore:
+    """The core of a process's stages; each of their threads says that it is one.
+
+    Args:
+        environ: Of the process.
     """
-    text = environ.get(STAGE_CORE, "")
-    if not text:
-        return
-    cores = sorted(os.sched_getaffinity(os.getpid()))
-    if text not in map(str, cores):
-        legal = ", ".join(map(str, cores))
-        msg = f"{STAGE_CORE} is {text!r}: legal are {legal}, the cores of this process; or unset it"
-        raise HeadwaterError(msg)
-    os.sched_setaffinity(0, {int(text)})
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._threads: set[int] = set()
+        self._core: set[int] = set()
+        self._looked_s = time.monotonic()
+
+    def keep(self) -> None:
+        """Keep the calling thread, a task's, to the core that the environment names, if any.
+
+        Raises:
+            HeadwaterError: It names none of this process.
+        """
+        text = self._environ.get(STAGE_CORE, "")
+        if not text:
+            return
+        cores = sorted(os.sched_getaffinity(os.getpid()))
+        if text not in map(str, cores):
+            legal = ", ".join(map(str, cores))
+            msg = f"{STAGE_CORE} is {text!r}: legal are {legal}, this process's cores; or unset it"
+            raise HeadwaterError(msg)
+        self._threads.add(threading.get_native_id())
+        self._core = {int(text)}
+        os.sched_setaffinity(0, self._core)
+
+    def leave(self) -> None:
+        """The calling thread ends."""
+        self._threads.discard(threading.get_native_id())
+
+    def look(self) -> None:
+        """Now and then, let threads run anywhere that a stage's thread has started.
+
+        They begin on its core: those that copy a checkpoint would hold the stages up.
+        """
+        now_s = time.monotonic()
+        if not self._threads or now_s < self._looked_s + LOOKS_EVERY_S:
+            return
+        self._looked_s = now_s
+        anywhere = os.sched_getaffinity(os.getpid())
+        for thread in {int(task.name) for task in _TASKS.iterdir()} - self._threads:
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                if os.sched_getaffinity(thread) == self._core:
+                    os.sched_setaffinity(thread, anywhere)
+
+
+OF_PROCESS = StageCore()

@@ -16,7 +16,7 @@ from pybase64 import b64decode, b64encode_as_string
 from pyflink.common import Row, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
-from operators.flink.cores import keep_to_core
+from operators.flink import cores
 from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
 from operators.flink.pacing import Pace
@@ -136,7 +136,7 @@ class KeyedShell(KeyedProcessFunction):
         self._whole = frozenset(whole)
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        keep_to_core()
+        cores.OF_PROCESS.keep()
         gc.set_threshold(*COLLECTED_EVERY)
         stage = self._stage = self._make()
         self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(
@@ -163,10 +163,12 @@ class KeyedShell(KeyedProcessFunction):
         self._pace = Pace(self._hold_max_ms)
 
     def close(self) -> None:
+        cores.OF_PROCESS.leave()
         self._metrics.tell()
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         bucket = value[0]
+        cores.OF_PROCESS.look()
         self._enter(bucket)
         if self._settles and self._event_time:
             yield from self._settle_first(bucket, ctx.timestamp())

@@ -4,12 +4,10 @@ import base64
 import json
 import random
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -17,9 +15,6 @@ from deploy.cli import app
 from deploy.cluster import Cluster
 from deploy.stack import Stack, schema, topics
 from deploy.stack.errors import ServiceError
-from jobs.recommend import sink_settings
-from jobs.settings import Recommend
-from operators.flink.cassandra import connect
 from tests.running import all_members, pids, table_names
 
 pytestmark = pytest.mark.stack
@@ -175,18 +170,6 @@ def test_the_newest_event_wins_whatever_the_order_of_writes(session: Any) -> Non
     ).one()
     assert row.generation == 2
     assert tuple(row.items[0]) == item
-
-
-def test_the_sink_waits_for_no_acknowledgement_before_it_sends_the_rest(stack: Stack) -> None:
-    settings = sink_settings(Recommend())
-    where = {"hosts": stack.cassandra_hosts, "port": stack.cassandra_port}
-    session = connect(msgspec.structs.replace(settings, **where))
-    try:
-        pool = next(iter(session.get_pools()))
-        (connection,) = pool.get_connections()
-        assert connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    finally:
-        session.cluster.shutdown()
 
 
 def test_vectors_written_all_at_once_are_all_found(session: Any) -> None:
