@@ -2,7 +2,7 @@
 
 import pytest
 
-from operators.flink.pacing import BUSY, FIRST_MS, LOOKS_EVERY_NS, Pace
+from operators.flink.pacing import FIRST_MS, LOOKS_EVERY_NS, Pace
 
 
 class Load:
@@ -22,7 +22,7 @@ class Load:
 
 
 def test_a_stage_that_keeps_up_gathers_nothing():
-    assert set(Load().looks(BUSY, 50)) == {0}
+    assert set(Load().looks(0.67, 50)) == {0}
 
 
 def test_a_busy_one_gathers_twice_as_long_at_each_look_up_to_the_most():
