@@ -1,20 +1,17 @@
 """What goes together: sums and pairs, the bounded cache of the best, erasure, similar items."""
 
 import math
-from collections import defaultdict
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from operators import runs
 from operators.kernels import similarity
-from operators.messages import ItemExpired, Pulled, SumTaken
+from operators.messages import Pulled, SumTaken
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.packing import PULLED, item_key
-from operators.pairs import ItemNeighbours, NeighboursCodec, SegmentCodec, rebuild
+from operators.pairs import rebuild
 from operators.results import SimilarRow
 from operators.stage import DictTable, Out
 from tests.driven import (
@@ -23,7 +20,6 @@ from tests.driven import (
     counted,
     figures,
     learn,
-    near_to,
     new_id,
     pair_seen,
     plain,
@@ -413,93 +409,3 @@ def test_a_rebuilt_cache_holds_the_best_in_one_order(pairs, total, size, random)
     assert (again.ids, again.sums.tolist()) == (cache.ids, cache.sums.tolist())
     keys = again.cache[:2].T.copy().view("<u8")[:, 0]
     assert keys.tolist() == [item_key(item) for item in best]
-
-
-ITEMS = st.integers(0, 12).map("i{}".format)
-SAID = st.one_of(
-    st.tuples(st.just("seen"), ITEMS, ITEMS, st.integers(-2, 3), st.sampled_from(RATIOS)),
-    st.tuples(st.just("seen"), ITEMS, ITEMS, st.integers(-2, 3), st.sampled_from(RATIOS)),
-    st.tuples(st.just("learn"), ITEMS, st.lists(ITEMS, max_size=9), st.integers(-2, 3)),
-    st.tuples(st.just("taken"), ITEMS, ITEMS, st.integers(-3, -1)),
-    st.tuples(st.just("less"), ITEMS, st.integers(1, 5)),
-    st.tuples(st.just("near"), ITEMS, ITEMS),
-    st.tuples(st.just("expired"), ITEMS),
-)
-
-
-def message_of(number: int, kind: str, item: str, *rest):
-    """A message of a place in the batch; sums fall below zero too."""
-    if kind == "seen":
-        other, weight, ratio = rest
-        return pair_seen(item, other, weight, 0, weight, ratio=ratio, at_ms=number)
-    if kind == "learn":
-        others, weight = rest
-        pairs = [(other, weight, 0, figures(other, raw=len(other))) for other in others]
-        return learn(counted(signal("u", item, number, strength=5)), 5, *pairs)
-    if kind == "taken":
-        other, weight = rest
-        return pair_seen(item, other, weight, 0, weight, figured=b"", at_ms=number)
-    if kind == "less":
-        return SumTaken(number, new_id(), TENANT, item, rest[0])
-    if kind == "near":
-        return near_to(item, rest[0], 0.5, at_ms=number)
-    return ItemExpired(number, new_id(), TENANT, item)
-
-
-@given(
-    st.lists(SAID, max_size=50), st.sampled_from([1, 4, 100]), st.sampled_from([5, 50_000]),
-    st.sampled_from([2, 3, 256]),
-)  # fmt: skip
-@settings(max_examples=150, deadline=None)
-def test_a_batch_is_its_messages_one_by_one(said, rows_max, pairs_max, a_segment):
-    """Sums below zero too, as an erasure leaves them that comes before what it takes back."""
-    messages = [message_of(number, *one) for number, one in enumerate(said)]
-    whole, apart = (neighbours(rows_max=rows_max, pairs_max=pairs_max) for _ in range(2))
-    with patch.object(runs, "PAIRS_A_SEGMENT", a_segment):
-        outs = whole.send(*messages)
-        assert [out for message in messages for out in apart.send(message)] == outs
-    assert apart.data() == whole.data()
-    assert apart.settle() == whole.settle()
-
-
-@pytest.mark.parametrize("less", [20, 100, 1000])
-def test_a_sum_below_zero_stops_neither_answers_nor_the_list_of_similar_items(less):
-    """Where an erasure comes before what it takes back: 20 and 100 made a formula divide by 0."""
-    stage = neighbours(content_until=2.0, damping=100.0)
-    stage.send(message_of(1, "less", "a", less), message_of(2, "seen", "a", "b", 3, 1.0))
-    stage.send(near_to("a", "c", 0.5, at_ms=3))
-    (row,) = [out.message for out in stage.settle()]
-    assert set(row.ids) == {"b", "c"}
-    (answer,) = stage.send(learn(counted(signal("u", "a", 4, strength=5)), 0))
-    assert answer.message.ids == ["b", "c"]
-
-
-@given(
-    st.lists(st.tuples(ITEMS, st.integers(-2, 3)), max_size=40), st.sampled_from([1, 4, 100]),
-    st.sampled_from([5, 50_000]), st.sampled_from([2, 3, 256]),
-)  # fmt: skip
-@settings(max_examples=150, deadline=None)
-def test_a_run_of_pairs_is_its_pairs_one_by_one(pairs, rows_max, pairs_max, a_segment):
-    bounds = runs.Bounds(pairs_max, rows_max, (0.7, 100.0))
-    run = runs.run_of_earlier([(other, weight, 0, figures(other, raw=len(other)))
-                               for other, weight in pairs], 2.0)  # fmt: skip
-    whole, apart = (ItemNeighbours(sum=3) for _ in range(2))
-    together, single = DictTable(SegmentCodec()), DictTable(SegmentCodec())
-    with patch.object(runs, "PAIRS_A_SEGMENT", a_segment):
-        runs.add(together, "a", whole, run, bounds)
-        for number in range(len(pairs)):
-            one = slice(number, number + 1)
-            runs.add(single, "a", apart, runs.Run(run.others[one], run.records[one]), bounds)
-    assert single.data == together.data
-    assert NeighboursCodec().encode(apart) == NeighboursCodec().encode(whole)
-    sums: dict[str, int] = defaultdict(int)
-    for other, weight in pairs:
-        sums[other] += weight
-    segments = [segment for _, segment in together.items()]
-    found = {other: segment.sums[place, 1] for segment in segments
-             for place, other in enumerate(segment.ids)}  # fmt: skip
-    for segment in segments:
-        keys = segment.pairs[:2].T.copy().view("<u8")[:, 0]
-        assert keys.tolist() == [item_key(other) for other in segment.ids]
-    if pairs_max > len(pairs):
-        assert found == {other: weight for other, weight in sums.items() if weight}
