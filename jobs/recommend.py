@@ -154,8 +154,9 @@ def _stages(settings: Recommend, flow: Flow, records: Mapping[str, RecordOf] | N
         "popular", partial(Popular, settings.popular), sends=("ranking",), window_ms=popular_ms
     )
     flow.stage(
-        "history", partial(History, settings.history), sends=("neighbours",), window_ms=batch_ms
-    )
+        "history", partial(History, settings.history, settings.buckets),
+        sends=("neighbours",), window_ms=batch_ms,
+    )  # fmt: skip
     flow.stage(
         "neighbours", partial(Neighbours, settings.neighbours),
         sends=("ranking", "rows"), window_ms=batch_ms,

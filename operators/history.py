@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+import numpy as np
+from msgspec import Meta, Struct
 
+from operators.kernels import NOWHERE, RUN_WORDS
 from operators.messages import (
     Counted,
     Expired,
@@ -26,8 +28,27 @@ from operators.messages import (
     SumTaken,
     order,
 )
-from operators.packing import ratio_of, raw_of
-from operators.stage import COUNT, Codec, Out, StructCodec, Table, pair_key, scoped, settle_nothing
+from operators.stage import (
+    COUNT,
+    Codec,
+    Out,
+    StructCodec,
+    Table,
+    bucket_of,
+    pair_key,
+    scoped,
+    settle_nothing,
+)
+from operators.waiting import WaitingPairs
+from operators.window import (
+    BUCKET,
+    PAST_WORDS,
+    STRENGTH,
+    HistoryCodec,
+    UserHistory,
+    rise,
+    take_in,
+)
 
 LOG_CHUNK = 64
 LOG_MAX = 50_000
@@ -44,7 +65,7 @@ class PairSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         short_decay: The same for the short-term weight.
     """
 
-    pair_window: int = 20
+    pair_window: Annotated[int, Meta(ge=1, le=1000)] = 20
     gap_decay: float = 0.9
     short_decay: float = 0.3
 
@@ -58,29 +79,6 @@ class HistorySettings(PairSettings, frozen=True, kw_only=True):
     """
 
     rebuild_after_ms: Annotated[int, Meta(ge=0)] = 86_400_000
-
-
-class Past(Struct, array_like=True, gc=False):
-    """One of a user's last items: its strength for the user, and its figures then."""
-
-    item: str
-    strength: int
-    figures: bytes
-
-
-class UserHistory(Struct, array_like=True, gc=False):
-    """A user's last items, oldest first.
-
-    Attributes:
-        logged: Length of the log.
-        erased_seq: Of the last erased message.
-        last_ms: Newest event time, 0 where none was noted yet.
-    """
-
-    items: list[Past] = field(default_factory=list)
-    logged: int = 0
-    erased_seq: int = 0
-    last_ms: int = 0
 
 
 LogEntry = tuple[str, int]
@@ -101,21 +99,25 @@ class History:
     name = "history"
     inputs = Counted | Forget | Expired
     codecs: Mapping[str, Codec[Any]] = {
-        "user": StructCodec(UserHistory),
+        "user": HistoryCodec(),
         "log": StructCodec(list[LogEntry]),
     }
     state_type = HistoryState
     settle = staticmethod(settle_nothing)
     order = staticmethod(order)
 
-    def __init__(self, settings: HistorySettings) -> None:
-        self._window = settings.pair_window
+    def __init__(self, settings: HistorySettings, buckets: int) -> None:
+        self._window, self._buckets = settings.pair_window, buckets
         self._away_ms = settings.rebuild_after_ms
-        places = range(settings.pair_window)
-        self._weights = [
+        weights = [
             (round(100 * settings.gap_decay**j), round(100 * settings.short_decay**j))
-            for j in places
+            for j in range(self._window)
         ]
+        self._weights = np.array(weights, np.int64)
+        self._waiting = WaitingPairs(self._window, buckets)
+        self._now = np.empty(PAST_WORDS, np.uint32)
+        self._earlier = np.empty((self._window, RUN_WORDS), np.uint32)
+        self._places = np.empty(self._window, np.int64)
 
     def apply(self, state: HistoryState, batch: Sequence[Counted | Forget | Expired]) -> list[Out]:
         outs: list[Out] = []
@@ -139,47 +141,51 @@ class History:
                 _append_to_log(state, key, user, entry)
             returned = self._returns(user, message.time_ms)
             outs += _recalls(user, message) if returned else ()
-            outs += self._learn(user, message, returned=returned)
+            outs.append(self._learn(user, message, returned=returned))
+            if self._waiting.full:
+                outs += self._waiting.take()
             user.last_ms = max(user.last_ms, message.time_ms)
             state.user.put(key, user)
-        return outs
+        return [*outs, *self._waiting.take()]
 
     def _returns(self, user: UserHistory, time_ms: int) -> bool:
         """Whether the user was away for so long that the items are to be recalled."""
         away_ms = time_ms - user.last_ms
         return bool(self._away_ms and user.last_ms and user.items) and away_ms >= self._away_ms
 
-    def _learn(self, user: UserHistory, counted: Counted, *, returned: bool) -> list[Out]:
-        signal, figures = counted.signal, counted.figures
-        past, own, tenant = user.items, raw_of(counted.figures), signal.tenant
-        pairs: list[tuple[str, int, int, bytes]] = []
-        outs: list[Out] = []
-        for other, weight, short in self._pairs(past, signal.item, signal.old, signal.strength):
-            pairs.append((other.item, weight, short, other.figures))
-            seen = PairSeen(
-                counted.time_ms, counted.event_id, tenant, other.item, signal.item,
-                weight, 0, short, ratio_of(own, raw_of(other.figures)), figures,
-            )  # fmt: skip
-            outs.append(Out("neighbours", scoped(tenant, other.item), seen))
-        increase = max(0, signal.strength - signal.old)
-        learn = Learn(counted.time_ms, counted.event_id, counted, increase, pairs, returned)
-        outs.append(Out("neighbours", scoped(tenant, signal.item), learn))
-        _remember(past, self._window, signal.item, max(signal.old, signal.strength), figures)
-        return outs
+    def _learn(self, user: UserHistory, counted: Counted, *, returned: bool) -> Out:
+        """What the item learns; what it tells the items before it waits."""
+        signal, waiting = counted.signal, self._waiting
+        key, at = scoped(signal.tenant, signal.item), self._open(user, signal)
+        now = self._now
+        now[:STRENGTH] = np.frombuffer(counted.figures, "<u4")
+        now[STRENGTH], now[BUCKET] = max(signal.old, signal.strength), bucket_of(key, self._buckets)
+        pairs = take_in(
+            user.past, len(user.items), at, now, signal.old, self._weights, waiting.event,
+            waiting.room, self._earlier, self._places,
+        )  # fmt: skip
+        places = self._places[:pairs].tolist()
+        others = [user.items[place] for place in places]
+        waiting.add(counted, [user.keys[place] for place in places])
+        user.put(signal.item, key, at, self._window)
+        increase, records = max(0, signal.strength - signal.old), self._earlier[:pairs].tobytes()
+        learn = Learn(
+            counted.time_ms, counted.event_id, counted, increase, [], returned, others, records
+        )
+        return Out("neighbours", key, learn)
 
-    def _pairs(
-        self, past: Sequence[Past], item: str, old: int, strength: int
-    ) -> Iterator[tuple[Past, int, int]]:
-        """The user's earlier items with what a rise from `old` to `strength` adds to each pair."""
-        if strength <= old:
-            return
-        for other, (weight, short) in zip(reversed(past), self._weights, strict=False):
-            if other.item == item:
-                continue
-            its = other.strength
-            shared = (strength if strength < its else its) - (old if old < its else its)
-            if shared > 0:
-                yield other, shared * weight, shared * short
+    def _open(self, user: UserHistory, signal: Signal) -> int:
+        """Make a user ready for one more item; the place of that item among those of before."""
+        if len(user.past) < self._window:
+            past = np.zeros((self._window, PAST_WORDS), np.uint32)
+            past[: len(user.past)] = user.past
+            user.past = past
+        if len(user.keys) < len(user.items):
+            user.keys = [scoped(signal.tenant, item) for item in user.items]
+            user.past[: len(user.items), BUCKET] = [
+                bucket_of(key, self._buckets) for key in user.keys
+            ]
+        return user.items.index(signal.item) if signal.item in user.items else NOWHERE
 
     def _forget(self, state: HistoryState, message: Forget) -> list[Out]:
         """Replay the log with a negative sign; keep only the number of the last message."""
@@ -200,16 +206,22 @@ class History:
         pairs: dict[tuple[str, str], tuple[int, int]],
     ) -> None:
         """Add up what a log has added: strengths by item, (weight, short) by (later, earlier)."""
-        past: list[Past] = []
+        weights = self._weights.tolist()
+        past: list[str] = []
         strengths: dict[str, int] = {}
         for item, strength in log:
             old = strengths.get(item, 0)
-            for other, weight, short in self._pairs(past, item, old, strength):
-                known = pairs.get((item, other.item), (0, 0))
-                pairs[item, other.item] = (known[0] + weight, known[1] + short)
+            for other, (weight, short) in zip(reversed(past), weights, strict=False):
+                shared = 0 if other == item else rise(strength, old, strengths[other])
+                if shared > 0:
+                    known = pairs.get((item, other), (0, 0))
+                    pairs[item, other] = known[0] + shared * weight, known[1] + shared * short
             strengths[item] = max(old, strength)
             sums[item] = sums.get(item, 0) + strengths[item] - old
-            _remember(past, self._window, item, strengths[item], b"")
+            if item in past:
+                past.remove(item)
+            past.append(item)
+            del past[: -self._window]
 
 
 def _without_pairs(counted: Counted) -> list[Out]:
@@ -225,17 +237,18 @@ def _recalls(user: UserHistory, counted: Counted) -> list[Out]:
     The ids sort before all others of the moment: the answers come before the event itself.
     """
     signal = counted.signal
-    others = [past for past in reversed(user.items) if past.item != signal.item]
+    past = reversed(user.strengths.items())
+    others = [(item, strength) for item, strength in past if item != signal.item]
     return [
         Out(
             "neighbours",
-            scoped(signal.tenant, past.item),
+            scoped(signal.tenant, item),
             Recall(
                 counted.time_ms, f"\x00{counted.event_id}@{place}", signal.tenant, signal.user,
-                signal.seq, past.item, past.strength, place,
+                signal.seq, item, strength, place,
             ),
         )
-        for place, past in enumerate(others)
+        for place, (item, strength) in enumerate(others)
     ]  # fmt: skip
 
 
@@ -255,18 +268,8 @@ def _changes_nothing(user: UserHistory, signal: Signal) -> bool:
     return (
         signal.strength <= signal.old
         and bool(user.items)
-        and user.items[-1].item == signal.item
+        and user.items[-1] == signal.item
     )  # fmt: skip
-
-
-def _remember(past: list[Past], window: int, item: str, strength: int, figures: bytes) -> None:
-    """Make an item the newest of the past, which holds each item once."""
-    for index, entry in enumerate(past):
-        if entry.item == item:
-            del past[index]
-            break
-    past.append(Past(item, strength, figures))
-    del past[:-window]
 
 
 def _append_to_log(state: HistoryState, key: str, user: UserHistory, entry: LogEntry) -> None:

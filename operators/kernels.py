@@ -80,21 +80,6 @@ def number_run(run: Any, segments: int, told: Any) -> None:
 
 
 @kernel
-def run_of_earlier(seen: Any, weights: Any, raw: float, run: Any) -> None:
-    """Make a run of the items that came before one whose sum of strengths was `raw`.
-
-    `seen` are their figures, shape (n, 11), `weights` what is added to the backward sum of each;
-    `run` is zero, shape (n, `RUN_WORDS`).
-    """
-    values, changes, ratios = seen.view(np.float32), run.view(np.int32), run.view(np.float32)
-    for one in range(len(seen)):
-        run[one, :CHANGES] = seen[one]
-        changes[one, CHANGES + 1] = weights[one]
-        own = np.float64(values[one, RAW])
-        ratios[one, CHANGED_RATIO] = own / raw if own > 0 and raw > 0 else 1.0
-
-
-@kernel
 def add_run(segment: Any, pairs: int, run: Any, number: int, told: Any) -> None:
     """Add to the truth what a run says of the pairs of segment `number`.
 

@@ -88,18 +88,45 @@ class Learn(_Message, tag=6, frozen=True, gc=False):
     """A counted signal with its pairs, for the item it is about.
 
     Attributes:
-        pairs: (other item, weight, short weight, figures of the other) in order of nearness.
+        pairs: Empty; what journals of earlier releases hold in place of the last two: (other item,
+            weight, short weight, figures of the other).
         returned: The user is back after long; neighbours of the last items come with `Recalled`.
+        others: The items of the pairs, in order of nearness.
+        records: What is learned of each pair, as in `PairsSeen`.
     """
 
     counted: Counted
     increase: int
     pairs: list[tuple[str, int, int, bytes]]
     returned: bool = False
+    others: list[str] = []
+    records: bytes = b""
+
+
+class PairsSeen(_Message, tag=46, frozen=True, gc=False):
+    """Integer changes of directed pairs, for items of one bucket, by events of several moments.
+
+    Its own moment is that of the first event.
+
+    Attributes:
+        keys: `stage.scoped` key of the item of each pair.
+        times_ms, event_ids, others: Of each event, in order; the other of a pair is its item.
+        events: Number of the event of each pair, packed little-endian u4.
+        records: What is learned of each pair, packed records of `kernels.RUN_WORDS` words.
+    """
+
+    keys: list[str]
+    times_ms: list[int]
+    event_ids: list[str]
+    others: list[str]
+    events: bytes
+    records: bytes
 
 
 class PairSeen(_Message, tag=7, frozen=True, gc=False):
-    """Integer changes of one directed pair, for the item `item`.
+    """Integer changes of one directed pair, for the item `item`: what an erasure takes back.
+
+    Journals of earlier releases hold what was added in the same form, with `figures`.
 
     Attributes:
         ratio: Sum of strengths of `other` over that of `item`, as known where the pair was made.

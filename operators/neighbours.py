@@ -40,18 +40,20 @@ from operators.messages import (
     Learn,
     Near,
     PairSeen,
+    PairsSeen,
     Pulled,
     Recall,
     Recalled,
     SumTaken,
     order,
 )
-from operators.packing import PULLED, raw_of
+from operators.packing import PULLED
 from operators.pairs import ItemNeighbours, NeighboursCodec, Segment, SegmentCodec
 from operators.results import SimilarRow
-from operators.runs import Bounds, add, run_of, run_of_earlier, take_back
+from operators.runs import Bounds, add, run_of_learned, take_back
 from operators.stage import Codec, Out, StructCodec, Table, in_turn, pair_key, scoped, tick
 from operators.strengths import STRENGTH_MAX
+from operators.told import MOMENT, Told
 
 
 class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,7 +84,8 @@ class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 Changed = tuple[str, str, int]
-Message = Learn | PairSeen | SumTaken | ItemExpired | Described | Near | Grown | Recall
+Single = Learn | PairSeen | SumTaken | ItemExpired | Described | Near | Grown | Recall
+Message = Single | PairsSeen
 CO_OCCURRENCE, CONTENT = SOURCES.index("co_occurrence"), SOURCES.index("content")
 
 
@@ -122,26 +125,24 @@ class Neighbours:
         self._bounds = Bounds(settings.pairs_max, settings.rows_max, formula)
 
     def apply(self, state: NeighboursState, batch: Sequence[Message]) -> list[Out]:
-        """Pairs wait for each other until something else comes about their item."""
+        """Item by item: pairs wait for each other until something else comes about their item."""
+        told = Told(batch)
         outs: list[Out] = []
-        waiting: dict[str, list[PairSeen]] = {}
-        for message in batch:
-            if isinstance(message, Learn):
-                signal = message.counted.signal
-                key = scoped(signal.tenant, signal.item)
-            else:
-                key = scoped(message.tenant, message.item)
-                if isinstance(message, PairSeen) and message.figures:
-                    waiting.setdefault(key, []).append(message)
+        for key, messages in told.by_key.items():
+            seen: list[int] = []
+            for *_, message in sorted(messages, key=MOMENT):
+                if isinstance(message, int):
+                    seen.append(message)
                     continue
-            if key in waiting:
-                self._see(state, key, waiting.pop(key))
-            outs += self._take_in(state, key, message)
-        for key, seen in waiting.items():
-            self._see(state, key, seen)
+                if seen:
+                    self._see(state, key, told, seen)
+                    seen = []
+                outs += self._take_in(state, key, message)
+            if seen:
+                self._see(state, key, told, seen)
         return outs
 
-    def _take_in(self, state: NeighboursState, key: str, message: Message) -> list[Out]:
+    def _take_in(self, state: NeighboursState, key: str, message: Single) -> list[Out]:
         """All but pairs that add."""
         if isinstance(message, Learn):
             return [self._answer(state, key, message)]
@@ -167,12 +168,12 @@ class Neighbours:
             state.changed.delete(key)
         return outs
 
-    def _see(self, state: NeighboursState, key: str, seen: Sequence[PairSeen]) -> None:
+    def _see(self, state: NeighboursState, key: str, told: Told, seen: list[int]) -> None:
         head = state.item.get(key)
         # An item of which nothing is left starts anew, and only one without a sum can be that.
         for some in [seen] if head and head.sum else [[one] for one in seen]:
             head = state.item.get(key) or ItemNeighbours()
-            add(state.pair, key, head, run_of(some), self._bounds)
+            add(state.pair, key, head, told.run(some), self._bounds)
             _keep(state, key, head)
 
     def _hear(self, state: NeighboursState, key: str, message: Described | Near) -> None:
@@ -196,9 +197,8 @@ class Neighbours:
         signal = counted.signal
         head = state.item.get(key) or ItemNeighbours()
         head.sum += message.increase
-        if message.pairs:
-            run = run_of_earlier(message.pairs, raw_of(counted.figures))
-            add(state.pair, key, head, run, self._bounds)
+        if message.others or message.pairs:
+            add(state.pair, key, head, run_of_learned(message), self._bounds)
         head.title = counted.title
         state.item.put(key, head)
         state.changed.put(key, (signal.tenant, signal.item, counted.time_ms))

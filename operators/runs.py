@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators import kernels
-from operators.messages import PairSeen
-from operators.packing import item_key
+from operators.messages import Learn, PairSeen
+from operators.packing import item_key, ratio_of, raw_of
 from operators.pairs import (
-    FIGURES_WORDS,
     PAIRS_A_SEGMENT,
     ItemNeighbours,
     Numbers,
@@ -50,31 +49,26 @@ class Bounds(NamedTuple):
     formula: tuple[float, float]
 
 
-def run_of(seen: Sequence[PairSeen]) -> Run:
-    """Pairs as items that came later tell of them."""
-    pack = _CHANGES.pack
-    parts = [
-        part
-        for one in seen
-        for part in (one.figures, pack(one.forward, one.backward, one.short, one.ratio))
+def run_of_learned(learn: Learn) -> Run:
+    """Pairs of an item with those that came before it."""
+    if not learn.pairs:
+        return Run(learn.others, numbers_of(learn.records))
+    raw = raw_of(learn.counted.figures)
+    records = [
+        figures + _CHANGES.pack(0, weight, 0, ratio_of(raw_of(figures), raw))
+        for _, weight, _, figures in learn.pairs
     ]
-    records = np.frombuffer(bytearray().join(parts), "<u4").reshape(-1, kernels.RUN_WORDS)
-    return Run([one.other for one in seen], records)
+    return Run([other for other, *_ in learn.pairs], numbers_of(b"".join(records)))
 
 
-def run_of_earlier(pairs: Sequence[tuple[str, int, int, bytes]], raw: float) -> Run:
-    """Pairs with the items that came before one, see `messages.Learn.pairs`.
+def record_of(seen: PairSeen) -> bytes:
+    """A pair that was added, in the form of earlier releases, as a record of `PairsSeen`."""
+    return seen.figures + _CHANGES.pack(seen.forward, seen.backward, seen.short, seen.ratio)
 
-    Args:
-        pairs: Other item, weight, short weight, figures of the other.
-        raw: Sum of strengths of the one as it travelled.
-    """
-    packed = b"".join([figures for _, _, _, figures in pairs])
-    seen = np.frombuffer(packed, "<u4").reshape(-1, FIGURES_WORDS)
-    weights = np.array([weight for _, weight, _, _ in pairs], np.int64)
-    records = np.zeros((len(pairs), kernels.RUN_WORDS), np.uint32)
-    kernels.run_of_earlier(seen, weights, raw, records)
-    return Run([other for other, _, _, _ in pairs], records)
+
+def numbers_of(records: bytes) -> Numbers:
+    """Packed records, shape (n, `kernels.RUN_WORDS`)."""
+    return np.frombuffer(records, "<u4").reshape(-1, kernels.RUN_WORDS)
 
 
 def add(table: Table[Segment], key: str, head: ItemNeighbours, run: Run, bounds: Bounds) -> None:

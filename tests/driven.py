@@ -1,6 +1,7 @@
 """One stage alone, and the messages it gets, with every boring field filled in."""
 
 import copy
+import struct
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
@@ -18,6 +19,7 @@ from operators.messages import (
     Near,
     Noted,
     PairSeen,
+    PairsSeen,
     PopularList,
     Pulled,
     Said,
@@ -180,6 +182,29 @@ def counted(one: Signal, figured: bytes | None = None, category: str = "") -> Co
 
 def learn(one: Counted, increase: int, *pairs: tuple[str, int, int, bytes]) -> Learn:
     return Learn(one.time_ms, one.event_id, one, increase, list(pairs))
+
+
+def pairs_of(seen: PairsSeen) -> list[PairSeen]:
+    """The pairs of a message one by one, in the form of earlier releases."""
+    events, pairs = np.frombuffer(seen.events, "<u4").tolist(), []
+    assert len(seen.records) == 60 * len(seen.keys)
+    for place, (key, event) in enumerate(zip(seen.keys, events, strict=True)):
+        tenant, item = key.split("\x1f")
+        record = seen.records[60 * place : 60 * place + 60]
+        changes = struct.unpack("<3if", record[44:])
+        moment = seen.times_ms[event], seen.event_ids[event]
+        pairs.append(PairSeen(*moment, tenant, item, seen.others[event], *changes, record[:44]))
+    return pairs
+
+
+def earlier_of(told: Learn) -> list[tuple[str, int, bytes]]:
+    """(other item, weight, figures of the other) of the pairs that an item learns."""
+    records = [told.records[60 * place : 60 * place + 60] for place in range(len(told.others))]
+    changes = [struct.unpack("<3if", record[44:]) for record in records]
+    assert len(told.records) == 60 * len(told.others)
+    assert not any(forward or short for forward, _, short, _ in changes)
+    return [(other, weight, record[:44]) for other, record, (_, weight, _, _)
+            in zip(told.others, records, changes, strict=True)]  # fmt: skip
 
 
 def pair_seen(

@@ -34,7 +34,7 @@ def stages(weights: Weights | None = None, **settings: Any) -> list[Any]:
         Content(settings.get("content", ContentSettings())),
         Figures(settings.get("figures", FiguresSettings())),
         Popular(settings.get("popular", PopularSettings())),
-        History(settings.get("history", HistorySettings())),
+        History(settings.get("history", HistorySettings()), settings.get("buckets", 1)),
         Neighbours(settings.get("neighbours", NeighboursSettings())),
         (Taught if learning.enabled else Ranking)(
             ranking, weights, learning, shadows=settings.get("shadows")

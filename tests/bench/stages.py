@@ -54,7 +54,7 @@ def shells(settings: Recommend) -> dict[str, tuple[KeyedShell, FakeContext]]:
         "admission": partial(Admission, settings.admission, settings.strengths),
         "figures": partial(Figures, settings.figures),
         "popular": partial(Popular, settings.popular),
-        "history": partial(History, settings.history),
+        "history": partial(History, settings.history, settings.buckets),
         "neighbours": partial(Neighbours, settings.neighbours),
         "ranking": partial(Ranking, settings.ranking, weights, learning),
     }

@@ -26,7 +26,7 @@ def truth(graph: Graph) -> dict:
         "users": {key: (user.items, user.segment) for key, user in state["admission"].user.items()
                   if user.items},
         "history": {
-            key: [(past.item, past.strength) for past in user.items]
+            key: list(user.strengths.items())
             for key, user in state["history"].user.items()
             if user.items
         },

@@ -84,7 +84,7 @@ def test_a_user_who_comes_back_at_the_very_moment_of_being_forgotten_begins_anew
     back_ms = EPOCH_MS + 40 * DAY_MS
     graph.run([event("u", "b", back_ms, "like", event_id="e2")])
     key = "default\x1fu"
-    assert [past.item for past in graph.state["history"].user.get(key).items] == ["b"]
+    assert graph.state["history"].user.get(key).items == ["b"]
     assert graph.state["ranking"].user.get(key).counts == {"like": 1}
     assert graph.state["admission"].user.get(key).items == 1
 
@@ -129,7 +129,7 @@ def test_a_user_of_too_many_items_teaches_nothing_more_and_is_erased_exactly():
 
 
 def test_a_full_log_still_asks_for_neighbours_and_teaches_nothing():
-    stage = Driven(History(HistorySettings()))
+    stage = Driven(History(HistorySettings(), 1))
     user = stage.state.user
     stage.send(counted(signal("u", "a", 1, seq=1)))
     full = user.get("default\x1fu")
@@ -138,7 +138,7 @@ def test_a_full_log_still_asks_for_neighbours_and_teaches_nothing():
     outs = stage.send(counted(signal("u", "b", 2, seq=2)))
     (asked,) = sent(outs, "neighbours")
     assert isinstance(asked, Learn)
-    assert (asked.increase, asked.pairs) == (0, [])
+    assert (asked.increase, asked.others, asked.records) == (0, [], b"")
     assert counts(outs) == {"heavy_users": 1}
 
 

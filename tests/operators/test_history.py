@@ -2,18 +2,33 @@
 
 from collections import defaultdict
 
+import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.history import History, HistorySettings
-from operators.messages import Learn, PairSeen, SumTaken
-from operators.stage import Out
-from tests.driven import Driven, counted, counts, figures, forget, signal
+from operators.messages import Learn, PairSeen, PairsSeen, SumTaken
+from operators.stage import Out, StructCodec, bucket_of
+from operators.waiting import EVENTS_MAX
+from operators.window import HistoryCodec
+from tests.driven import (
+    Driven,
+    counted,
+    counts,
+    earlier_of,
+    figures,
+    forget,
+    pairs_of,
+    plain,
+    signal,
+)
 
 
 def history(**fields) -> Driven:
-    return Driven(History(HistorySettings(**fields)))
+    buckets = fields.pop("buckets", 1)
+    return Driven(History(HistorySettings(**fields), buckets))
 
 
 class User:
@@ -38,10 +53,15 @@ class User:
 
 
 def pulled_pairs(outs: list[Out]) -> list[tuple[str, int, int]]:
-    """(other, weight, short) in the message for the item itself, which comes last."""
-    learn = outs[-1].message
+    """(other, weight, short) of one event, nearest first; both ends are told the same weights."""
+    learn = outs[0].message
     assert isinstance(learn, Learn)
-    return [(other, weight, short) for other, weight, short, _ in learn.pairs]
+    seen = [one for out in outs[1:] for one in pairs_of(out.message)]
+    assert [(one.item, one.forward) for one in seen] == [
+        (other, weight) for other, weight, _ in earlier_of(learn)
+    ]
+    assert all((one.other, one.backward) == (learn.counted.signal.item, 0) for one in seen)
+    return [(one.item, one.forward, one.short) for one in seen]
 
 
 def test_the_first_item_has_no_pair_and_asks_for_neighbours():
@@ -76,7 +96,7 @@ def test_a_pair_counts_the_smaller_strength_of_its_ends(first, second, shared):
     outs = user.touch("b", second)
     expected = [("a", 100 * shared, 100 * shared)] if shared else []
     assert pulled_pairs(outs) == expected
-    assert outs[-1].message.increase == second
+    assert outs[0].message.increase == second
     assert len(outs) == 1 + len(expected)
 
 
@@ -85,13 +105,14 @@ def test_both_ends_of_a_pair_learn_it():
     user = User(stage)
     user.touch("a", 10, raw=50)
     outs = user.touch("b", 6, raw=200)
-    seen, learn = outs
-    assert (seen.to, seen.key, learn.key) == ("neighbours", "default\x1fa", "default\x1fb")
+    learn, told = outs
+    assert (told.to, told.key, learn.key) == ("neighbours", "default\x1fa", "default\x1fb")
     # b came after a: forward at a; 200 / 50 as both were when they were touched
-    assert isinstance(seen.message, PairSeen)
-    assert seen.message == PairSeen(1002, learn.message.event_id, "default", "a", "b", 600, 0, 600,
-                                    4.0, figures("b", 200))  # fmt: skip
-    assert learn.message.pairs == [("a", 600, 600, figures("a", 50))]
+    (seen,) = pairs_of(told.message)
+    assert seen == PairSeen(1002, learn.message.event_id, "default", "a", "b", 600, 0, 600,
+                            4.0, figures("b", 200))  # fmt: skip
+    assert earlier_of(learn.message) == [("a", 600, figures("a", 50))]
+    assert learn.message.records[-4:] == np.float32(0.25).tobytes()
 
 
 def test_an_item_pairs_with_the_last_items_of_the_window_only():
@@ -119,7 +140,7 @@ def test_a_repeat_moves_no_pair_and_asks_again(repeat):
     user.touch("b")
     outs = user.touch("b", repeat)
     assert len(outs) == 1
-    assert (outs[0].message.increase, outs[0].message.pairs) == (0, [])
+    assert (outs[0].message.increase, outs[0].message.others) == (0, [])
     # and a weaker one leaves the strength
     assert pulled_pairs(user.touch("c"))[0] == ("b", 1000, 1000)
 
@@ -132,7 +153,7 @@ def test_a_rise_adds_only_what_is_new_of_the_pair():
     outs = user.touch("b", 9)
     # newest first x, b itself, a: min(9, 6) - min(4, 6) = 2 at two places from a
     assert pulled_pairs(outs) == [("a", 162, 18)]
-    assert outs[-1].message.increase == 5
+    assert outs[0].message.increase == 5
 
 
 def test_a_rise_of_the_earlier_item_counts_the_other_way_round():
@@ -142,8 +163,8 @@ def test_a_rise_of_the_earlier_item_counts_the_other_way_round():
     outs = user.touch("a", 10)
     # a came after b this time: min(10, 10) - min(4, 10) = 6
     assert pulled_pairs(outs) == [("b", 600, 600)]
-    assert (outs[0].message.item, outs[0].message.other) == ("b", "a")
-    assert (outs[0].message.forward, outs[0].message.backward) == (600, 0)
+    (seen,) = pairs_of(outs[1].message)
+    assert (seen.item, seen.other, seen.forward, seen.backward) == ("b", "a", 600, 0)
 
 
 def test_a_rise_in_two_steps_counts_the_item_itself_as_one_between():
@@ -170,12 +191,13 @@ def totals(outs: list[Out]) -> tuple[dict, dict]:
         if isinstance(message, Learn):
             item = message.counted.signal.item
             sums[item] += message.increase
-            for other, weight, _, _ in message.pairs:
+            for other, weight, _ in earlier_of(message):
                 add((item, other), 0, weight, 0)
         elif isinstance(message, SumTaken):
             sums[message.item] -= message.decrease
         else:
-            add((message.item, message.other), message.forward, message.backward, message.short)
+            for one in pairs_of(message) if isinstance(message, PairsSeen) else [message]:
+                add((one.item, one.other), one.forward, one.backward, one.short)
     return sums, pairs
 
 
@@ -293,6 +315,62 @@ def test_no_value_of_the_state_grows_with_the_length_of_the_history():
     for n in range(200, 2000):
         user.touch(f"i{n:04}")
     assert largest() <= first + 8
+
+
+def test_a_batch_tells_the_items_of_each_bucket_in_one_message():
+    apart, together = history(), history(buckets=4)
+    batch = [
+        counted(signal(f"u{n % 7}", f"i{n * n % 23}", n, seq=n + 1, event_id=f"e{n}"))
+        for n in range(60)
+    ]
+    expected = [one for message in batch for out in apart.send(message)[1:]
+                for one in pairs_of(out.message)]  # fmt: skip
+    outs = [out for out in together.send(*batch) if isinstance(out.message, PairsSeen)]
+    buckets = [{bucket_of(key, 4) for key in out.message.keys} for out in outs]
+    assert buckets == [{0}, {1}, {2}, {3}]
+    for out, (bucket,) in zip(outs, buckets, strict=True):
+        told = out.message
+        assert (told.time_ms, told.event_id) == (told.times_ms[0], told.event_ids[0])
+        assert bucket_of(out.key, 4) == bucket
+        assert len(set(told.event_ids)) == len(told.event_ids)
+        assert pairs_of(told) == [
+            one for one in expected if bucket_of(f"default\x1f{one.item}", 4) == bucket
+        ]
+
+
+def test_a_flood_is_told_in_several_messages_and_in_order():
+    stage = history(pair_window=3)
+    batch = [counted(signal("u", f"i{n}", n, seq=n + 1)) for n in range(2 * EVENTS_MAX + 9)]
+    outs = [out for out in stage.send(*batch) if isinstance(out.message, PairsSeen)]
+    sizes = [len(out.message.times_ms) for out in outs]
+    assert len(sizes) == 3
+    assert max(sizes) <= EVENTS_MAX
+    assert sum(sizes) == len(batch) - 1
+    times_ms = [one.time_ms for out in outs for one in pairs_of(out.message)]
+    assert times_ms == sorted(times_ms)
+
+
+def test_a_history_stored_in_rows_is_read_and_written_as_before():
+    """The bytes are a list of (item, strength, figures) and three numbers."""
+    rows = [(f"i{n}", n % 11, figures(f"i{n}", n)) for n in range(5)]
+    packed = StructCodec(tuple[list, int, int, int]).encode((rows, 5, 3, 1000))
+    user = HistoryCodec().decode(packed)
+    assert user.items == [f"i{n}" for n in range(5)]
+    assert (user.logged, user.erased_seq, user.last_ms) == (5, 3, 1000)
+    assert HistoryCodec().encode(user) == packed
+
+
+@given(STREAM, st.integers(1, 4))
+@settings(deadline=None)
+def test_a_history_goes_on_from_its_bytes_as_from_memory(steps, window):
+    stored = User(history(pair_window=window, buckets=3))
+    kept = User(Driven(History(HistorySettings(pair_window=window), 3), plain))
+    for item, strength in steps:
+        said = [[pairs_of(out.message) for out in user.touch(item, strength)[1:]]
+                for user in (stored, kept)]  # fmt: skip
+        bare = [[[msgspec.structs.replace(one, event_id="") for one in pairs] for pairs in outs]
+                for outs in said]  # fmt: skip
+        assert bare[0] == bare[1]
 
 
 def test_users_and_tenants_have_histories_of_their_own():

@@ -22,7 +22,7 @@ class Visitor:
     """A user of a history of its own."""
 
     def __init__(self, **fields) -> None:
-        self.stage = Driven(History(HistorySettings(**fields)))
+        self.stage = Driven(History(HistorySettings(**fields), 1))
         self.seq = 0
 
     def touch(self, item: str, at_ms: int, strength: int = 8) -> list[Recall]:

@@ -8,18 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators import runs
-from operators.messages import ItemExpired, SumTaken
+from operators.history import History, HistorySettings
+from operators.messages import ItemExpired, PairsSeen, SumTaken, order
 from operators.packing import item_key
 from operators.pairs import ItemNeighbours, NeighboursCodec, SegmentCodec
 from operators.stage import DictTable
 from tests.driven import (
     TENANT,
+    Driven,
     counted,
+    earlier_of,
     figures,
     learn,
     near_to,
     new_id,
     pair_seen,
+    pairs_of,
     signal,
 )
 from tests.operators.test_neighbours import RATIOS, neighbours
@@ -55,6 +59,11 @@ def message_of(number: int, kind: str, item: str, *rest):
     return ItemExpired(number, new_id(), TENANT, item)
 
 
+def run_of(*pairs):
+    """A run in the form of earlier releases."""
+    return runs.run_of_learned(learn(counted(signal("u", "a")), 5, *pairs))
+
+
 @given(
     st.lists(SAID, max_size=50), st.sampled_from([1, 4, 100]), st.sampled_from([5, 50_000]),
     st.sampled_from([2, 3, 256]),
@@ -65,10 +74,45 @@ def test_a_batch_is_its_messages_one_by_one(said, rows_max, pairs_max, a_segment
     messages = [message_of(number, *one) for number, one in enumerate(said)]
     whole, apart = (neighbours(rows_max=rows_max, pairs_max=pairs_max) for _ in range(2))
     with patch.object(runs, "PAIRS_A_SEGMENT", a_segment):
-        outs = whole.send(*messages)
+        outs = sorted(whole.send(*messages), key=lambda out: order(out.message))
         assert [out for message in messages for out in apart.send(message)] == outs
     assert apart.data() == whole.data()
     assert apart.settle() == whole.settle()
+
+
+TOUCHES = st.lists(
+    st.tuples(st.sampled_from("uvw"), ITEMS, st.integers(0, 10)), min_size=1, max_size=60
+)
+
+
+def in_the_form_of_earlier_releases(message):
+    """What a journal holds that was written before pairs went out together."""
+    if isinstance(message, PairsSeen):
+        return pairs_of(message)
+    pairs = [(other, weight, 0, packed) for other, weight, packed in earlier_of(message)]
+    return [learn(message.counted, message.increase, *pairs)]
+
+
+@given(TOUCHES, st.integers(1, 4), st.sampled_from([2, 100]), st.sampled_from([2, 256]))
+@settings(max_examples=100, deadline=None)
+def test_pairs_that_go_out_together_are_those_one_by_one(touches, batches, rows_max, a_segment):
+    """Of several users and buckets, in several batches; what is said of an item keeps its order."""
+    sources = [Driven(History(HistorySettings(), 3)) for _ in range(2)]
+    together, apart = (neighbours(rows_max=rows_max) for _ in range(2))
+    with patch.object(runs, "PAIRS_A_SEGMENT", a_segment):
+        for batch in range(batches):
+            told = []
+            for number in range(batch, len(touches), batches):
+                user, item, strength = touches[number]
+                one = signal(user, item, number, strength, seq=number + 1)
+                message = counted(one, figures(item, raw=number))
+                told += sources[user == "u"].send(message)
+            messages = [out.message for out in told]
+            earlier = [one for told in messages for one in in_the_form_of_earlier_releases(told)]
+            answers = [sorted(stage.send(*some), key=lambda out: order(out.message))
+                       for stage, some in ((together, messages), (apart, earlier))]  # fmt: skip
+            assert answers[0] == answers[1]
+            assert together.data() == apart.data()
 
 
 @pytest.mark.parametrize("less", [20, 100, 1000])
@@ -90,8 +134,7 @@ def test_a_sum_below_zero_stops_neither_answers_nor_the_list_of_similar_items(le
 @settings(max_examples=150, deadline=None)
 def test_a_run_of_pairs_is_its_pairs_one_by_one(pairs, rows_max, pairs_max, a_segment):
     bounds = runs.Bounds(pairs_max, rows_max, (0.7, 100.0))
-    run = runs.run_of_earlier([(other, weight, 0, figures(other, raw=len(other)))
-                               for other, weight in pairs], 2.0)  # fmt: skip
+    run = run_of(*((other, weight, 0, figures(other, raw=len(other))) for other, weight in pairs))
     whole, apart = (ItemNeighbours(sum=3) for _ in range(2))
     together, single = DictTable(SegmentCodec()), DictTable(SegmentCodec())
     with patch.object(runs, "PAIRS_A_SEGMENT", a_segment):
