@@ -133,6 +133,14 @@ def test_an_item_touched_again_is_the_newest():
     assert pulled_pairs(user.touch("c")) == [("a", 1000, 1000), ("b", 900, 300)]
 
 
+def test_an_item_makes_no_pair_with_itself_even_if_its_strength_was_forgotten():
+    user = User(history())
+    user.touch("a")
+    user.touch("b")
+    user.strengths.clear()
+    assert pulled_pairs(user.touch("a")) == [("b", 1000, 1000)]
+
+
 @pytest.mark.parametrize("repeat", [10, 4])
 def test_a_repeat_moves_no_pair_and_asks_again(repeat):
     user = User(history())
