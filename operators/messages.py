@@ -388,7 +388,8 @@ class Outcome(_Message, tag=30, frozen=True, gc=False):
         source: Where the item came from, a name of `SOURCES`; None without a rank.
         model: Made the list: name of the weights.
         list_age_ms: Event time since the row was made, of the shared row for a user without one;
-            None where nothing was stored at all.
+            None where nothing was stored at all. Below 0 where, live, a later event of the user
+            was judged first: the two went by different items.
         fallback: Whether it was not the user's own list.
         user_events: Interactions with items of this user before.
         item_users: Users of the item before; None of a refusal, which no counter has seen.

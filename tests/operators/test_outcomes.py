@@ -128,6 +128,14 @@ def test_an_outcome_names_place_source_and_age():
     assert (missed.rank, missed.source) == (None, None)
 
 
+def test_an_event_that_a_later_one_of_its_user_has_overtaken_says_so_by_its_age():
+    """Live, the two go by different items; the list that stands there is of the later one."""
+    stage = ranking()
+    stage.touch("u", "x", near("a", 0.4), near("b", 0.1), at_ms=1000)
+    stage.touch("u", "y", near("a", 0.4), at_ms=1900)
+    assert outcome_of_next(stage, "b", at_ms=1700).list_age_ms == -200
+
+
 def test_a_user_without_a_list_is_judged_by_what_is_popular():
     stage = ranking()
     stage.send(popular_list("all", ("p", near("p", 0)[3]), ("q", near("q", 0)[3]), at_ms=400))
