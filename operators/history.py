@@ -46,8 +46,8 @@ from operators.window import (
     STRENGTH,
     HistoryCodec,
     UserHistory,
+    pair_up,
     rise,
-    take_in,
 )
 
 LOG_CHUNK = 64
@@ -160,14 +160,14 @@ class History:
         now = self._now
         now[:STRENGTH] = np.frombuffer(counted.figures, "<u4")
         now[STRENGTH], now[BUCKET] = max(signal.old, signal.strength), bucket_of(key, self._buckets)
-        pairs = take_in(
+        pairs = pair_up(
             user.past, len(user.items), at, now, signal.old, self._weights, waiting.event,
             waiting.room, self._earlier, self._places,
         )  # fmt: skip
         places = self._places[:pairs].tolist()
         others = [user.items[place] for place in places]
         waiting.add(counted, [user.keys[place] for place in places])
-        user.put(signal.item, key, at, self._window)
+        user.put(signal.item, key, at, now)
         increase, records = max(0, signal.strength - signal.old), self._earlier[:pairs].tobytes()
         learn = Learn(
             counted.time_ms, counted.event_id, counted, increase, [], returned, others, records

@@ -63,6 +63,12 @@ def similarity(
 
 
 @kernel
+def ratio_of(own: Any, raw: Any) -> float:
+    """How much larger the sum of strengths `own` is than `raw`; 1 where either is 0."""
+    return float(own / raw) if own > 0 and raw > 0 else 1.0
+
+
+@kernel
 def segment_of(low: int, segments: int) -> int:
     """Number of the segment that a key with this low word lies in, see `pairs`."""
     level = 1

@@ -131,11 +131,6 @@ def codes_of(figures: bytes) -> list[int]:
     return [code for code in _CODES.unpack_from(figures, 32) if code]
 
 
-def ratio_of(own: float, raw: float) -> float:
-    """How much larger the sum of strengths `own` is than `raw`; 1 where either is 0."""
-    return own / raw if own > 0 and raw > 0 else 1.0
-
-
 def log2_add(log2_sum: float, log2_term: float) -> float:
     """log2(2^a + 2^b) without overflow: forward decay adds an event without a sweep.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from operators import kernels
 from operators.messages import Learn, PairSeen
-from operators.packing import item_key, ratio_of, raw_of
+from operators.packing import item_key, raw_of
 from operators.pairs import (
     PAIRS_A_SEGMENT,
     ItemNeighbours,
@@ -55,7 +55,7 @@ def run_of_learned(learn: Learn) -> Run:
         return Run(learn.others, numbers_of(learn.records))
     raw = raw_of(learn.counted.figures)
     records = [
-        figures + _CHANGES.pack(0, weight, 0, ratio_of(raw_of(figures), raw))
+        figures + _CHANGES.pack(0, weight, 0, kernels.ratio_of(raw_of(figures), raw))
         for _, weight, _, figures in learn.pairs
     ]
     return Run([other for other, *_ in learn.pairs], numbers_of(b"".join(records)))

@@ -11,8 +11,9 @@ import numpy as np
 
 from operators.kernels import RUN_WORDS, kernel
 from operators.messages import Counted, PairsSeen
+from operators.pairs import Numbers
 from operators.stage import Out
-from operators.window import EVENT, TARGET, TOLD_WORDS, Numbers
+from operators.window import EVENT, TARGET, TOLD_WORDS
 
 EVENTS_MAX = 256
 """Events whose pairs wait at the most: a flood must not become one message."""

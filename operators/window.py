@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from operators.kernels import (
     CHANGED_RATIO,
@@ -18,10 +17,10 @@ from operators.kernels import (
     RAW,
     RUN_WORDS,
     kernel,
+    ratio_of,
 )
+from operators.pairs import Numbers
 from operators.stage import StructCodec
-
-Numbers = NDArray[np.uint32]
 
 STRENGTH, BUCKET, PAST_WORDS = CHANGES, CHANGES + 1, CHANGES + 2
 """Words of an item of the past, behind its figures: its strength for the user, and the bucket of
@@ -56,11 +55,18 @@ class UserHistory:
         """Of the items for the user, oldest first."""
         return dict(zip(self.items, self.past[:, STRENGTH].tolist(), strict=False))
 
-    def put(self, item: str, key: str, at: int, window: int) -> None:
-        """Make an item that was at a place, or `NOWHERE`, the newest by name, see `make_newest`."""
-        gone = 0 if at == NOWHERE and len(self.items) == window else at
+    def put(self, item: str, key: str, at: int, now: Numbers) -> None:
+        """Make an item the newest, as row `now`: it was at a place, or `NOWHERE`.
+
+        Where it was nowhere and there is no room, the oldest goes.
+        """
+        count = len(self.items)
+        gone = 0 if at == NOWHERE and count == len(self.past) else at
         if gone != NOWHERE:
+            count -= 1
             del self.items[gone], self.keys[gone]
+            self.past[gone:count] = self.past[gone + 1 : count + 1]
+        self.past[count] = now
         self.items.append(item)
         self.keys.append(key)
 
@@ -145,32 +151,9 @@ def pair_up(
         told[pairs, CHANGES + 2] = shared * weights[between, 1]
         earlier[pairs, CHANGES], earlier[pairs, CHANGES + 1] = 0, weight
         earlier[pairs, CHANGES + 2] = 0
-        known = raw > 0 and other > 0
-        ratios[pairs, CHANGED_RATIO] = raw / other if known else 1.0
-        inverse[pairs, CHANGED_RATIO] = other / raw if known else 1.0
+        ratios[pairs, CHANGED_RATIO] = ratio_of(raw, other)
+        inverse[pairs, CHANGED_RATIO] = ratio_of(other, raw)
         told[pairs, TARGET], told[pairs, EVENT] = past[place, BUCKET], event
         places[pairs] = place
         pairs += 1
     return pairs
-
-
-@kernel
-def make_newest(past: Any, count: int, at: int, now: Any) -> None:
-    """Put `now` behind `count` rows, for the row `at`, or for the oldest where there is no room."""
-    gone = 0 if at == NOWHERE and count == len(past) else at
-    if gone != NOWHERE:
-        count -= 1
-        for place in range(gone, count):
-            past[place] = past[place + 1]
-    past[count] = now
-
-
-@kernel
-def take_in(
-    past: Any, count: int, at: int, now: Any, old: int, weights: Any, event: int, told: Any,
-    earlier: Any, places: Any,
-) -> int:  # fmt: skip
-    """`pair_up`, then `make_newest`."""
-    pairs = pair_up(past, count, at, now, old, weights, event, told, earlier, places)
-    make_newest(past, count, at, now)
-    return int(pairs)

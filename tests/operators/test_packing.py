@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from operators.kernels import ratio_of
 from operators.packing import (
     EPOCH_MS,
     FIGURES,
@@ -23,7 +24,6 @@ from operators.packing import (
     log2_add,
     log2_subtract,
     pack_figures,
-    ratio_of,
     raw_of,
     words,
 )
