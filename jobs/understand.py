@@ -5,7 +5,7 @@
     events ── read ─┘                      └─► headwater.text-signals
     what a model cannot read ─► dead letters
 
-`read` are pandas functions in a process of their own, where the model is (`udfs.flink`);
+`read` are pandas functions in a process of their own, where the model is (`jobs.read_functions`);
 `catalogue` keeps the vectors, fits the map, finds neighbours (`operators.catalogue`).
 
 A record that cannot be parsed is `recommend`'s dead letter and is only counted here; so is, in a
@@ -28,6 +28,7 @@ from jobs import reading
 from jobs import settings as configuration
 from jobs.border import RAW, written
 from jobs.meaning import meaning
+from jobs.read_functions import events_reader, items_reader
 from jobs.recommend import sink_settings
 from jobs.settings import Recommend
 from jobs.understand_settings import Understand
@@ -48,7 +49,6 @@ from operators.flink.features import features_writer
 from operators.flink.parsing import wall_clock_ms
 from operators.readings import record_of
 from udfs.errors import UnderstandingError
-from udfs.flink import events_reader, items_reader
 
 FEATURES, SIGNALS = "sink_features", "sink_signals"
 """Names of the tables that take records, (key, value)."""

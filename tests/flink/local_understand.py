@@ -13,13 +13,13 @@ from pyflink.table import DataTypes
 from pyflink.table.udf import udf
 
 from jobs.local import Capture, environment, file_source
+from jobs.read_functions import events_reader, items_reader
 from jobs.settings import load
 from jobs.understand import FEATURES, SIGNALS, build
 from jobs.understand_settings import Understand
 from jobs.wiring import DEAD_LETTER_COLUMNS, DEAD_LETTERS, EVENTS, ITEMS, table_environment
 from operators.flink.parsing import wall_clock_ms
 from udfs.fake import HashEncoder
-from udfs.flink import events_reader, items_reader
 from udfs.reader import Reader, Remembered
 from udfs.tags import Tags
 

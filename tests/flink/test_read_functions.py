@@ -9,6 +9,7 @@ import msgspec
 import pandas as pd
 import pytest
 
+from jobs.read_functions import ReadEvents, ReadItems
 from operators.catalogue import Catalogue
 from operators.events import Border
 from operators.flink.keyed import unpack
@@ -16,7 +17,6 @@ from operators.readings import CaughtUp, ItemLeft, ItemRead, TextRead
 from operators.stage import bucket_of
 from tests.flink.fakes import FakeContext
 from udfs.fake import HashEncoder
-from udfs.flink import ReadEvents, ReadItems
 from udfs.reader import Reader, Remembered
 
 NOW_MS = 1_700_000_000_000
@@ -175,7 +175,7 @@ worker = types.ModuleType("worker")
 exec("class P:\\n    def print(self, *a, **k): pass", worker.__dict__)
 sys.modules["worker"] = worker
 builtins.print = worker.P().print
-import udfs.flink, numba
+import jobs.read_functions, numba
 assert numba.njit(lambda n: n + 1)(1) == 2
 """
     done = subprocess.run(

@@ -6,6 +6,9 @@ passed over here and only counted: `recommend` reads the same topics and reports
 letter, and a second letter would double it. What fails behind the parser, before, in or after
 inference, is this job's own to report. Texts of users end here: no log, no metric, no state and no
 topic behind these functions holds them.
+
+They stand here because they join what `operators` says of records with what `udfs` says of texts:
+neither of the two knows the other, and both are free of Flink.
 """
 
 import builtins
