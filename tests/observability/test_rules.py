@@ -69,7 +69,7 @@ def in_code(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(cassandra, "connect", lambda settings: None)
     monkeypatch.setattr(cassandra, "CassandraExecutor", lambda session, settings: None)
     cassandra.WriteRows(None).open(context)
-    stages = [*PROJECT.glob("operators/*.py"), PROJECT / "udfs" / "flink.py"]
+    stages = [*PROJECT.glob("operators/*.py"), PROJECT / "jobs" / "read_functions.py"]
     return context.names.union(*map(counted, stages))
 
 
@@ -81,7 +81,7 @@ def counted(path: Path) -> set[str]:
             continue
         if getattr(call.func, "id", "") == "Out" and getattr(call.args[0], "id", "") == "COUNT":
             names.add(plain(call.args[1]))
-        elif getattr(call.func, "attr", "") == "_count" and path.name == "flink.py":
+        elif getattr(call.func, "attr", "") == "_count" and path.name == "read_functions.py":
             names |= spelt(call.args[0])
     return names
 
