@@ -103,6 +103,12 @@ def plan_of(stack: Stack, names: Names, config: Path | None, sets: Sequence[str]
     return made
 
 
+LEAVES_NOTHING = {
+    "execution.checkpointing.externalized-checkpoint-retention": "DELETE_ON_CANCELLATION"
+}
+"""Checkpoints of a bench go with its job: each run would leave some hundred megabytes behind."""
+
+
 def submit(stack: Stack, cluster: Cluster, plan: Plan, tell: Report) -> str:
     """Submit `recommend` and wait until all its tasks run; gives the job's id.
 
@@ -110,7 +116,7 @@ def submit(stack: Stack, cluster: Cluster, plan: Plan, tell: Report) -> str:
         HeadwaterError: It could not be submitted, or did not start.
     """
     launcher = Launcher(stack, cluster)
-    called = command(stack.flink_home, job_file(JOB), plan.arguments)
+    called = command(stack.flink_home, job_file(JOB), plan.arguments, options=LEAVES_NOTHING)
     job_id = launcher.start(JOB, called, tell)
     launcher.until_running(JOB, job_id, tell)
     return job_id

@@ -1,5 +1,6 @@
 """The bench on the real Kafka, Cassandra and Flink, small."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,11 +27,12 @@ def silent(text: str, done: float | None = None, total: float | None = None) -> 
 
 def run(stack: Stack, tell: Tell = silent, **options: Any) -> Report:
     chosen = BenchOptions(synthetic=FEW, sample_s=1.0, sets=["settle_ms=1000"], **options)
-    before = outcomes(stack)
+    before, kept = outcomes(stack), checkpoints(stack)
     report = run_on(Bench(stack, chosen, tell), kind_of(chosen))
     assert all(job.state in TERMINAL for job in Cluster(stack.flink_rest_url).jobs())
     assert bench_topics(stack) == []
     assert outcomes(stack) == before, "a job would learn from the users of a benchmark"
+    assert checkpoints(stack) <= kept, "each benchmark would leave some hundred megabytes"
     assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
     return report
 
@@ -40,6 +42,11 @@ def bench_topics(stack: Stack) -> list[str]:
 
     topics = AdminClient({"bootstrap.servers": stack.kafka_bootstrap}).list_topics(timeout=10)
     return [name for name in topics.topics if "bench" in name]
+
+
+def checkpoints(stack: Stack) -> set[Path]:
+    """Files of all checkpoints on disk."""
+    return {path for path in stack.layout.checkpoints.rglob("*") if path.is_file()}
 
 
 def outcomes(stack: Stack) -> list[int]:
