@@ -2,7 +2,8 @@
 
 Truth and cache are kept apart. Truth is one integer triple a directed pair, in segments of a few
 hundred pairs that grow by linear hashing, so an event touches as much for the most popular item
-as for any other; an erasure subtracts from it exactly. The cache is the at most `rows_max` best
+as for any other; an erasure subtracts from it exactly. A pair with a later item waits until the
+item is asked for (`heard`). The cache is the at most `rows_max` best
 neighbours with the figures that came with them; it decides what an answer holds and can be
 rebuilt from the truth.
 
@@ -32,6 +33,7 @@ from msgspec import Struct
 
 from operators import kernels
 from operators.alike import ContentCodec, ItemContent, meet, renew
+from operators.heard import HEARD_MAX, Heard, HeardCodec
 from operators.messages import (
     SOURCES,
     Described,
@@ -93,12 +95,14 @@ CO_OCCURRENCE, CONTENT = SOURCES.index("co_occurrence"), SOURCES.index("content"
 class NeighboursState:
     """Items; segments of their pairs by item and number; what items say; changed items.
 
+    `heard` holds the pairs of an item that nobody has asked for since, see `operators.heard`;
     `changed` holds (tenant, item, time) of the items whose stored list has to be renewed, `turn`
     the one of them that was renewed last.
     """
 
     item: Table[ItemNeighbours]
     pair: Table[Segment]
+    heard: Table[Heard]
     content: Table[ItemContent]
     changed: Table[Changed]
     turn: Table[str]
@@ -112,6 +116,7 @@ class Neighbours:
     codecs: Mapping[str, Codec[Any]] = {
         "item": NeighboursCodec(),
         "pair": SegmentCodec(),
+        "heard": HeardCodec(),
         "content": ContentCodec(),
         "changed": StructCodec(Changed),
         "turn": StructCodec(str),
@@ -125,7 +130,7 @@ class Neighbours:
         self._bounds = Bounds(settings.pairs_max, settings.rows_max, formula)
 
     def apply(self, state: NeighboursState, batch: Sequence[Message]) -> list[Out]:
-        """Item by item: pairs wait for each other until something else comes about their item."""
+        """Item by item: pairs wait until something else comes about their item."""
         told = Told(batch)
         outs: list[Out] = []
         for key, messages in told.by_key.items():
@@ -135,23 +140,26 @@ class Neighbours:
                     seen.append(message)
                     continue
                 if seen:
-                    self._see(state, key, told, seen)
+                    self._hear(state, key, told, seen)
                     seen = []
                 outs += self._take_in(state, key, message)
             if seen:
-                self._see(state, key, told, seen)
+                self._hear(state, key, told, seen)
         return outs
 
     def _take_in(self, state: NeighboursState, key: str, message: Single) -> list[Out]:
         """All but pairs that add."""
+        if isinstance(message, Described | Near):
+            self._describe(state, key, message)
+            return []
+        if isinstance(message, Grown):
+            _renew(state, key, message)
+            return []
+        self._add_heard(state, key)
         if isinstance(message, Learn):
             return [self._answer(state, key, message)]
         if isinstance(message, PairSeen | SumTaken):
             _take_back(state, key, message)
-        elif isinstance(message, Described | Near):
-            self._hear(state, key, message)
-        elif isinstance(message, Grown):
-            _renew(state, key, message)
         elif isinstance(message, ItemExpired):
             _expire(state, key, message)
         else:
@@ -161,22 +169,39 @@ class Neighbours:
     def settle(self, state: NeighboursState, limit: int | None = None) -> list[Out]:
         """Rows of similar items, of items that were touched since theirs was written."""
         outs: list[Out] = []
+        for key in state.heard.all_keys() if limit is None else ():
+            self._add_heard(state, key)
         for key in in_turn(state.changed, state.turn, limit):
+            self._add_heard(state, key)
             changed = state.changed.get(key)
             if changed is not None:
                 outs += self._similar(state, key, *changed)
             state.changed.delete(key)
         return outs
 
-    def _see(self, state: NeighboursState, key: str, told: Told, seen: list[int]) -> None:
-        head = state.item.get(key)
+    def _hear(self, state: NeighboursState, key: str, told: Told, seen: list[int]) -> None:
+        """Note some pairs of an item; too many are added."""
+        heard = state.heard.get(key) or Heard()
+        heard.add(told.others, told.records, seen)
+        state.heard.put(key, heard)
+        if len(heard.others) >= HEARD_MAX:
+            self._add_heard(state, key)
+
+    def _add_heard(self, state: NeighboursState, key: str) -> None:
+        """Add the pairs that an item has heard of."""
+        heard = state.heard.get(key)
+        if heard is None:
+            return
+        state.heard.delete(key)
+        head, count = state.item.get(key), len(heard.others)
         # An item of which nothing is left starts anew, and only one without a sum can be that.
-        for some in [seen] if head and head.sum else [[one] for one in seen]:
+        size = count if head and head.sum else 1
+        for start in range(0, count, size):
             head = state.item.get(key) or ItemNeighbours()
-            add(state.pair, key, head, told.run(some), self._bounds)
+            add(state.pair, key, head, heard.run(start, start + size), self._bounds)
             _keep(state, key, head)
 
-    def _hear(self, state: NeighboursState, key: str, message: Described | Near) -> None:
+    def _describe(self, state: NeighboursState, key: str, message: Described | Near) -> None:
         """Note what the item says, or what says the like."""
         content = state.content.get(key)
         if content is None:

@@ -8,6 +8,7 @@ one by one.
 import struct
 from collections import Counter
 from collections.abc import Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -148,19 +149,34 @@ def _name(
     told: NDArray[np.int32],
 ) -> None:
     """Let the names follow what the kernels did to the numbers."""
-    for other, (number, found, at, gone, enters, *_) in zip(others, told.tolist(), strict=True):
-        ids = touched[number][1].ids
-        if found == kernels.NEW:
-            ids.append(other)
-            head.pairs += 1
-        elif found == kernels.EMPTY and at != kernels.NOWHERE:
-            ids[at] = ids[-1]
-            ids.pop()
-            head.pairs -= 1
-        if gone != kernels.NOWHERE:
-            del head.ids[gone]
-        if enters:
+    numbers, found, at, gone, enters, *_ = told.T.tolist()
+    if len(touched) == 1 and kernels.EMPTY not in found:
+        ((_, segment),) = touched.values()
+        segment.ids += compress(others, found)  # `NEW` is true, `KNOWN` is not
+        head.pairs += sum(found)
+    else:
+        for other, number, *one in zip(others, numbers, found, at, strict=True):
+            head.pairs += _name_pair(touched[number][1].ids, other, *one)
+    if max(gone) == kernels.NOWHERE:
+        head.ids += compress(others, enters)
+        return
+    for other, place, entered in zip(others, gone, enters, strict=True):
+        if place != kernels.NOWHERE:
+            del head.ids[place]
+        if entered:
             head.ids.append(other)
+
+
+def _name_pair(ids: list[str], other: str, found: int, at: int) -> int:
+    """Name one pair among those of its segment; how many more these are."""
+    if found == kernels.NEW:
+        ids.append(other)
+        return 1
+    if found == kernels.KNOWN or at == kernels.NOWHERE:
+        return 0
+    ids[at] = ids[-1]
+    ids.pop()
+    return -1
 
 
 def take_back(

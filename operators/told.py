@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from operators.messages import Learn, PairSeen, PairsSeen
-from operators.runs import Run, numbers_of, record_of
+from operators.runs import record_of
 from operators.stage import scoped
 
 MOMENT = itemgetter(0, 1)
@@ -20,41 +20,38 @@ class Told:
 
     Attributes:
         by_key: By item (time, event id, what is said): a message, or the number of a pair.
+        others: Of each pair.
+        records: Of each pair, packed, see `runs.Run`.
     """
 
     def __init__(self, batch: Iterable[Any]) -> None:
         self.by_key: dict[str, list[tuple[int, str, Any]]] = defaultdict(list)
-        self._others: list[str] = []
+        self.others: list[str] = []
         self._packed: list[bytes] = []
         for message in batch:
             if isinstance(message, PairsSeen):
                 self._take_pairs(message)
             else:
                 self._take(message)
-        self._records = numbers_of(b"".join(self._packed))
+        self.records = b"".join(self._packed)
 
     def _take_pairs(self, message: PairsSeen) -> None:
         by_key, times_ms, event_ids = self.by_key, message.times_ms, message.event_ids
         events = np.frombuffer(message.events, "<u4").tolist()
         for number, (key, event) in enumerate(
-            zip(message.keys, events, strict=True), len(self._others)
+            zip(message.keys, events, strict=True), len(self.others)
         ):
             by_key[key].append((times_ms[event], event_ids[event], number))
         others = message.others
-        self._others += [others[event] for event in events]
+        self.others += [others[event] for event in events]
         self._packed.append(message.records)
 
     def _take(self, message: Any) -> None:
         whom = message.counted.signal if isinstance(message, Learn) else message
         said: Any = message
         if isinstance(message, PairSeen) and message.figures:
-            said = len(self._others)
-            self._others.append(message.other)
+            said = len(self.others)
+            self.others.append(message.other)
             self._packed.append(record_of(message))
         key = scoped(whom.tenant, whom.item)
         self.by_key[key].append((message.time_ms, message.event_id, said))
-
-    def run(self, numbers: list[int]) -> Run:
-        """Some of the pairs, in this order."""
-        others = self._others
-        return Run([others[number] for number in numbers], self._records.take(numbers, axis=0))

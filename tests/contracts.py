@@ -260,14 +260,12 @@ def _again(call: Call, stage: Any, batch: Sequence[Any] | None) -> tuple[list[Ou
 # --- what must not depend on how a stream was cut into batches
 
 
-def _pairs(data: Data) -> dict[tuple[str, str], tuple[int, ...]]:
-    codec = STAGES["neighbours"].codecs["pair"]
-    return pairs_in({key: codec.decode(packed) for key, packed in data["pair"].items()})
-
-
-def _sums(data: Data) -> dict[str, int]:
-    codec = STAGES["neighbours"].codecs["item"]
-    return {key: codec.decode(packed).sum for key, packed in data["item"].items()}
+def _neighbours(data: Data) -> tuple[Any, ...]:
+    """Sums and pairs when all pairs that were waiting are added, and what items say."""
+    state = state_of(STAGES["neighbours"], data)
+    STAGES["neighbours"].settle(state)
+    sums = {key: one.sum for key, one in state.item.items()}
+    return sums, pairs_in(state.pair), _said(data)
 
 
 def _said(data: Data) -> dict[str, Any]:
@@ -299,7 +297,7 @@ TRUTH: Mapping[str, Callable[[Data], Any]] = {
     "figures": lambda data: data["item"],
     "popular": lambda data: (data["item"], data["members"]),
     "history": lambda data: data,
-    "neighbours": lambda data: (_sums(data), _pairs(data), _said(data)),
+    "neighbours": _neighbours,
     "learning": _learned,
     "ranking": lambda data: (_users(data), data["seen"], data["shared"], data["unavailable"]),
 }

@@ -13,6 +13,7 @@ from tests.strategies import streams
 
 def truth(graph: Graph) -> dict:
     """What must be exact: integers of items and pairs, and what is kept of each user."""
+    graph.settle()
     state = graph.state
     return {
         "figures": {
