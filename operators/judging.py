@@ -5,8 +5,7 @@ from collections.abc import Collection
 import numpy as np
 
 from operators.accumulator import RankedUser, seen_keys
-from operators.features import FEATURES
-from operators.kernels import NOWHERE, place_of
+from operators.features import FEATURES, Floats
 from operators.learning import Voices, gradient_of
 from operators.messages import Noted, Outcome, Pulled
 from operators.outcomes import counts, is_hit, key_of_item, outcome_of
@@ -52,11 +51,11 @@ class Judge:
         if not (signal.liked and signal.first):
             return b""
         own, known = np.uint64(key_of(message.counted.figures)), len(user.snapshot)
-        place = place_of(user.snapshot, known, own)
-        if place == NOWHERE or known < 2 or user.features.shape != (known, len(FEATURES)):
+        if known < 2 or user.features.shape != (known, len(FEATURES)):
             return b""
-        values, _ = self._voices.of(state.weights, tenant_of(message))
-        return gradient_of(user.features, values, place).astype("<f8").tobytes()
+        values, _ = self._voices.of(state.weights, signal.tenant)
+        gradient: Floats = gradient_of(user.features, values, user.snapshot, own)
+        return gradient.tobytes()
 
     def _served(self, run: Run, user: RankedUser, message: Pulled | Noted) -> Served:
         tenant = tenant_of(message)

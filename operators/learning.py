@@ -23,7 +23,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from operators.features import FEATURES, Floats, Weights
-from operators.kernels import kernel
+from operators.kernels import NOWHERE, kernel, place_of
 from operators.messages import Gradient, NewWeights, Outcome, order
 from operators.stage import Codec, Out, StructCodec, Table
 
@@ -143,20 +143,19 @@ def publish(learned: Learned, tenant: str, model: str) -> NewWeights:
     return NewWeights(learned.newest_ms, "", tenant, name, dict(learned.values))
 
 
-def gradient_of(features: Any, values: Floats, place: int) -> Floats:
-    """Gradient of -ln softmax(features . values)[place]; shape (features,).
+@kernel
+def gradient_of(x: Any, values: Any, keys: Any, liked: Any) -> Any:
+    """Gradient of -ln softmax(x . values)[liked]; shape (features,), or empty.
 
     Args:
-        features: Shape (n, features), of the snapshot.
+        x: Features of the snapshot, shape (n, features).
         values: Weights by `features.FEATURES`.
-        place: Of the item that was liked.
+        keys: Of the snapshot.
+        liked: Key of the item that was liked; where it is not among them, there is no gradient.
     """
-    found: Floats = _gradient(features, values, place)
-    return found
-
-
-@kernel
-def _gradient(x: Any, values: Any, place: int) -> Any:
+    place = place_of(keys, len(keys), liked)
+    if place == NOWHERE:
+        return np.empty(0)
     scores = np.zeros(len(x))
     for item in range(len(x)):
         for feature in range(len(values)):

@@ -51,7 +51,9 @@ def test_the_gradient_is_that_of_the_softmax_loss(size, place, seed):
     random = np.random.default_rng(seed)
     features = random.uniform(-2, 2, (size, len(FEATURES))).astype(np.float32)
     values, place = random.uniform(-2, 2, len(FEATURES)), place % size
-    found = gradient_of(features, values, place)
+    keys = random.permutation(100)[:size].astype(np.uint64)
+    assert not len(gradient_of(features, values, keys, np.uint64(100)))
+    found = gradient_of(features, values, keys, keys[place])
     for feature, step in enumerate(np.eye(len(FEATURES)) * 1e-5):
         exact = features.astype(float)
         slope = (loss(exact, values + step, place) - loss(exact, values - step, place)) / 2e-5
