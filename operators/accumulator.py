@@ -10,7 +10,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from operators import seen as seen_filter
-from operators.candidates import COLUMNS, FIRST_H, INTEREST, LIKES_1D, absorb_rows, note_shown
+from operators.candidates import COLUMNS, FIRST_H, INTEREST, LIKES_1D, absorb_rows
 from operators.interests import LOST, Interests, InterestSettings, touch
 from operators.messages import Pulled, Recalled
 from operators.packing import (
@@ -213,12 +213,15 @@ def add_seen(table: Table[bytes], key: str, user: RankedUser, item_key: int) -> 
         user.known = seen_filter.build(user.seen.tolist(), user.seen_count)
 
 
-def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSettings) -> None:
+def absorb(
+    user: RankedUser, pulled: Pulled, seen: Keys, shown: Keys, settings: AccumulatorSettings
+) -> None:
     """Fade the rows, add the neighbours of the item just touched, keep the largest.
 
     With w = strength / 10, every row fades (main, content, support and best by `decay`, fast and
     short by `decay_fast`), then each neighbour that the user has not seen adds w*sim to main and
     fast, w*content to content, its short-term similarity to short, and 1 to support.
+    Those of the keys `shown` were shown in vain.
     """
     own = np.uint64(key_of(pulled.counted.figures))
     _start_event(user, pulled, codes_of(pulled.counted.figures), settings)
@@ -226,7 +229,8 @@ def absorb(user: RankedUser, pulled: Pulled, seen: Keys, settings: AccumulatorSe
     grade, event = np.float32(pulled.counted.signal.strength / 10), np.float32(user.events)
     slow, fast = np.float32(settings.decay), np.float32(settings.decay_fast)
     bounds = settings.candidates_max, settings.interest_rows
-    write_rows(user, pulled, absorb_rows, seen, own, grade, slow, fast, event, slot, *bounds)
+    write_rows(user, pulled, absorb_rows, seen, own, shown, grade, slow, fast, event, slot,
+               *bounds)  # fmt: skip
 
 
 def write_rows(
@@ -302,11 +306,6 @@ def _start_event(
         user.taste[code] = user.taste.get(code, 0.0) + counted.signal.strength - 5
     if len(user.taste) > TASTE_KEPT:
         del user.taste[min(user.taste, key=lambda code: (abs(user.taste[code]), code))]
-
-
-def note_exposure(user: RankedUser, shown: Keys) -> None:
-    """The user liked something new: what stood in the first places was shown in vain."""
-    note_shown(user.rows, user.keys, shown)
 
 
 def remember(user: RankedUser, action: str, item: str | None) -> None:

@@ -68,14 +68,6 @@ def find_in(index: Any, keys: Any, key: Any) -> int:
 
 
 @kernel
-def note_shown(rows: Any, keys: Any, shown: Any) -> None:
-    """Count for the rows of these keys that they were shown in vain."""
-    for place in range(len(keys)):
-        if place_of(shown, len(shown), keys[place]) != NOWHERE:
-            rows[place, EXPOSED] += 1
-
-
-@kernel
 def unproven(rows: Any, place: int) -> bool:
     """Whether its content alone speaks for a candidate."""
     return bool(rows[place, CONTENT] > 0 and not rows[place, MAIN] > 0)
@@ -84,12 +76,12 @@ def unproven(rows: Any, place: int) -> bool:
 @kernel
 def absorb_rows(
     rows: Any, keys: Any, sent: Any, out: Any, out_keys: Any, origin: Any,
-    seen: Any, own: Any, grade: Any, slow: Any, fast: Any, event: Any, slot: int,
+    seen: Any, own: Any, shown: Any, grade: Any, slow: Any, fast: Any, event: Any, slot: int,
     limit: int, reserve: int,
 ) -> int:  # fmt: skip
     """Fade the rows, add the neighbours sent, keep the `limit` largest by main and content.
 
-    The `reserve` largest of each interest stay in any case.
+    The `reserve` largest of each interest stay in any case. Those of `shown` were shown in vain.
 
     `rows`, shape (n, 18), are named by `keys`; `sent`, shape (m, 13), are `packing.PULLED` records
     as words; `seen` are the sorted keys of what the user knows, `own` is that of the item just
@@ -100,10 +92,13 @@ def absorb_rows(
     Returns:
         Number of rows out.
     """
-    count, whole = _fade(rows, keys, own, slow, fast, out, out_keys, origin), np.float32(1)
+    whole = np.float32(1)
+    count = _fade(rows, keys, own, slow, fast, out, out_keys, origin)
     worth = np.array([grade, grade, whole, whole])
     for place in range(count):
         out[place, SEED] = 0
+        if place_of(shown, len(shown), out_keys[place]) != NOWHERE:
+            out[place, EXPOSED] += 1
     count = add_sent(
         out, out_keys, origin, count, len(rows), sent, seen, own, worth, event, slot, True
     )

@@ -25,13 +25,10 @@ from operators.accumulator import (
     add_seen,
     drop,
     drop_stale,
-    note_exposure,
     remember,
     seen_keys,
 )
-from operators.composing import Strategy
-from operators.features import Floats, Weights
-from operators.figures import FRESH
+from operators.features import Floats, Reference, Weights
 from operators.judging import Judge
 from operators.learning import LearningSettings, Voices
 from operators.messages import (
@@ -65,10 +62,19 @@ from operators.ranking_run import (
 )
 from operators.reasons import list_row
 from operators.results import ForgetRow
-from operators.scoring import NOTHING, Candidates, Ranked, RankingSettings, Scored, listed, score
+from operators.scoring import (
+    NO_KEYS,
+    NOTHING,
+    Candidates,
+    Ranked,
+    RankingSettings,
+    Scored,
+    listed,
+    score,
+)
 from operators.served import RowCodec, SharedRow, StoredRow
 from operators.shadows import NO_ROW, Row, Shadow, row_of, standing_key
-from operators.shelves import GENERAL, Shelves
+from operators.shelves import GENERAL, Shelf, Shelves, names_for, wants_of
 from operators.stage import (
     COUNT,
     BytesCodec,
@@ -113,6 +119,7 @@ class Ranking:
         shadows: Mapping[str, Shadow] | None = None,
     ) -> None:
         self._settings, self._strategies = settings, settings.strategies
+        self._wants = wants_of(self._strategies)
         self._shadows = {
             name: (shadow, shadow.settings(settings)) for name, shadow in (shadows or {}).items()
         }
@@ -153,14 +160,14 @@ class Ranking:
         for message in shared:
             if isinstance(message, RowDue):
                 tenant, name = message.tenant, message.name
-                made = self._shared_row(state, tenant, name)
+                made = self._shared_row(run, tenant, name)
                 row = trending_row(tenant, name, message.written_us, made)
                 run.outs.append(Out("rows", scoped(tenant, name), row))
 
     def _renew(self, run: Run, tenant: str) -> None:
         """Make the rows `all` of a tenant anew; those of before stay as the earlier ones."""
         for key, shadow in self._keys(tenant).items():
-            stood, row = run.standing[key][0], self._shared_row(run.state, tenant, ALL, shadow)
+            stood, row = run.standing[key][0], self._shared_row(run, tenant, ALL, shadow)
             if stood.as_of_ms < row.as_of_ms:  # else it is of the same event once more
                 run.state.earlier.put(key, stood)
             run.state.standing.put(key, row)
@@ -171,13 +178,13 @@ class Ranking:
         return {tenant: None, **shadows}
 
     def _shared_row(
-        self, state: RankingState, tenant: str, name: str, shadow: Shadow | None = None
+        self, run: Run, tenant: str, name: str, shadow: Shadow | None = None
     ) -> SharedRow:
-        shared = state.shared.get(pair_key(tenant, name)) or PopularList(
+        shared = run.state.shared.get(pair_key(tenant, name)) or PopularList(
             0, "", tenant, name, [], b""
         )
-        reference = self._shelves.reference(state.shared, tenant)
-        values, model = self._voices.of(state.weights, tenant)
+        _, reference = self._shelf(run, tenant, GENERAL)
+        values, model = self._voices.of(run.state.weights, tenant)
         values = shadow.values(values) if shadow else values
         return self._shared_rows.of(tenant, shared, reference, values, model)
 
@@ -208,14 +215,14 @@ class Ranking:
     ) -> None:
         state = run.state
         if isinstance(message, Pulled):
-            signal = message.counted.signal
+            signal, in_vain = message.counted.signal, NO_KEYS
             self._judge.judge(run, key, user, message)
-            if signal.liked and signal.first:
-                note_exposure(user, run.served[key].shown_keys)
+            if signal.liked and signal.first:  # what stood in the first places was shown in vain
+                in_vain = run.served[key].shown_keys
                 note_newcomers(state, user, message)
             if message.returned:
                 recall.begin(user, signal.seq)
-            absorb(user, message, seen_keys(state.seen, key, user), self._settings)
+            absorb(user, message, seen_keys(state.seen, key, user), in_vain, self._settings)
             add_seen(state.seen, key, user, key_of(message.counted.figures))
             remember(user, signal.action, signal.item)
         elif isinstance(message, Recalled):
@@ -272,7 +279,7 @@ class Ranking:
     ) -> dict[str, Scored]:
         """The list of each surface; the best candidates stay with their features."""
         settings = self._settings
-        candidates = self._candidates(run, key, user, message, self._names(user, self._strategies))
+        candidates = self._candidates(run, key, user, message, names_for(user, self._wants))
         ranked = score(candidates, values, settings, self._snapshot)
         user.snapshot, user.features = ranked.snapshot, ranked.features
         shares = shares_of(user, message.time_ms, settings)
@@ -292,8 +299,8 @@ class Ranking:
         if shadow.kind == "popular":
             return NO_ROW
         user, strategies = ranked.candidates.user, settings.strategies
-        names = self._names(user, strategies)
-        if shadow.weights is not None or names != self._names(user, self._strategies):
+        names = names_for(user, wants_of(strategies))
+        if shadow.weights is not None or names != names_for(user, self._wants):
             candidates = self._candidates(run, key, user, message, names)
             ranked = score(candidates, shadow.values(values), settings)
         (strategy,) = strategies.values()
@@ -313,25 +320,19 @@ class Ranking:
         self, run: Run, key: str, user: RankedUser, message: OfUser, lists: Sequence[str]
     ) -> Candidates:
         state, (tenant, name) = run.state, whose(message)
-        names = (tenant, *lists)
-        if names not in run.shelves:
-            run.shelves[names] = self._shelves.of(state.shared, tenant, names[1:])
-        shelf, reference = run.shelves[names]
+        shelf, reference = self._shelf(run, tenant, lists)
         seen = seen_keys(state.seen, key, user)
         unavailable, earned = run.unavailable_in(tenant), places(state.newcomers.get(tenant))
         return Candidates(user, seen, shelf, unavailable, reference, message.time_ms, name, earned)
 
-    def _names(self, user: RankedUser, strategies: Mapping[str, Strategy]) -> list[str]:
-        """Shared lists that candidates come from; a user without events gets the own ones first."""
-        used = strategies.values()
-        by_context = any(one.kind == "context" for one in used)
-        segment = [f"segment:{user.segment}"] if user.segment else []
-        if user.events:
-            category = [f"category:{user.category}"] if user.category else []
-            names = [*GENERAL, *category, *(segment if by_context else [])]
-        else:
-            names = [*(f"category:{topic}" for topic in user.topics), *segment, *GENERAL]
-        return [*names, FRESH] if any(one.explore_places for one in used) else names
+    def _shelf(self, run: Run, tenant: str, names: Sequence[str]) -> tuple[Shelf, Reference]:
+        """The lists of these names as candidates, and the tenant's reference, looked up once."""
+        key = (tenant, *names)
+        found = run.shelves.get(key)
+        if found is None:
+            general = run.general_in(tenant)
+            found = run.shelves[key] = self._shelves.of(run.state.shared, general, tenant, names)
+        return found
 
 
 def _forget(state: RankingState, key: str, user: RankedUser, message: Forget) -> RankedUser:
@@ -346,6 +347,6 @@ def _stored_row(user: RankedUser, scored: Scored, model: str) -> StoredRow:
     if not user.personalise:
         return StoredRow(as_of_ms=as_of_ms, model=model)
     return StoredRow(
-        scored.ids, scored.keys, scored.stored_scores, scored.stored_item_scores,
+        scored.ids, scored.keys, scored.scores, scored.item_scores,
         as_of_ms, model, scored.source_bytes, not scored.personal,
     )  # fmt: skip

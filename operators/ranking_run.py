@@ -26,7 +26,7 @@ from operators.newcomers import Newcomers, count
 from operators.packing import Keys, key_of
 from operators.served import Served, SharedRow
 from operators.shadows import Merged, Row
-from operators.shelves import Shelf
+from operators.shelves import GENERAL, Shelf
 from operators.stage import Out, Table, pair_key, scoped
 
 STALE = "stale"
@@ -75,8 +75,10 @@ class Run:
         users: That it has read, by key.
         served: What was being shown to them before it; `shadowed` what shadows would have shown.
         changed: The last message of each user that needs a new list.
+        general: By tenant, the lists `GENERAL` by name.
         shelves: By tenant and names of lists.
-        unavailable: By tenant, from when the messages for everybody are taken in.
+        unavailable: By tenant. This and the two before from when the messages for everybody are
+            taken in.
     """
 
     state: RankingState
@@ -85,6 +87,7 @@ class Run:
     served: dict[str, Served] = field(default_factory=dict)
     shadowed: dict[str, dict[str, Merged]] = field(default_factory=dict)
     changed: dict[str, OfUser] = field(default_factory=dict)
+    general: dict[str, dict[str, PopularList | None]] = field(default_factory=dict)
     shelves: dict[tuple[str, ...], tuple[Shelf, Reference]] = field(default_factory=dict)
     unavailable: dict[str, Keys] = field(default_factory=dict)
     outs: list[Out] = field(default_factory=list)
@@ -114,6 +117,15 @@ class Run:
             state.standing.get(key) or SharedRow(),
             state.earlier.get(key) or SharedRow(),
         )
+
+    def general_in(self, tenant: str) -> dict[str, PopularList | None]:
+        """The lists `GENERAL` of a tenant by name, read once."""
+        lists = self.general.get(tenant)
+        if lists is None:
+            lists = self.general[tenant] = {
+                name: self.state.shared.get(pair_key(tenant, name)) for name in GENERAL
+            }
+        return lists
 
     def unavailable_in(self, tenant: str) -> Keys:
         """`unavailable_of`, read once."""

@@ -1,8 +1,7 @@
 """The row of a list, with the source, the seed and the reason of every item."""
 
+from itertools import islice
 from typing import Any
-
-import numpy as np
 
 from operators.accumulator import RankedUser
 from operators.composing import CONTENT, FRESH, TRENDING, Strategy
@@ -31,12 +30,11 @@ class _Index:
         """Place of a value; 255 for none, or where there is no more room."""
         if value is None:
             return NO_SEED
-        place = self.places.get(value)
-        if place is None:
-            if len(self.places) == NO_SEED:
-                return NO_SEED
-            place = self.places[value] = len(self.places)
-        return place
+        return min(NO_SEED, self.places.setdefault(value, len(self.places)))
+
+    def values(self) -> list[Any]:
+        """Those that have a place."""
+        return list(islice(self.places, NO_SEED))
 
 
 def list_row(
@@ -59,11 +57,11 @@ def list_row(
         )  # fmt: skip
     seeds, seed_places, texts, text_places = _explained(user, scored)
     return ListRow(
-        user.clock_us, tenant, name, list(scored.ids), scored.stored_scores.tobytes(),
-        scored.stored_item_scores.tobytes(), scored.source_bytes,
+        user.clock_us, tenant, name, list(scored.ids), scored.scores.tobytes(),
+        scored.item_scores.tobytes(), scored.source_bytes,
         seed_places, seeds, user.generation, fallback_of(user, scored),
         bytes(user.known), surface, kind, text_places, texts,
-        b"" if (scored.propensities == 1).all() else scored.propensities.astype("<f4").tobytes(),
+        b"" if scored.is_sure else scored.propensities.astype("<f4").tobytes(),
         user.listed.model,
     )  # fmt: skip
 
@@ -76,15 +74,14 @@ def _explained(
     Few things are behind many items, so each is put into words once.
     """
     seeds, texts = _Index(), _Index()
-    by_seed, by_text = np.zeros((2, len(scored.first)), np.uint8)
-    for place in sorted(set(scored.first.tolist())):
-        list_ = int(scored.lists[place])
-        behind = (int(scored.sources[place]), int(scored.slots[place]), int(scored.seeds[place]),
-                  scored.names[list_] if list_ >= 0 else "")  # fmt: skip
+    by_seed, by_text = [], []
+    for source, slot, event, list_ in scored.behind:
+        behind = source, slot, event, scored.names[list_] if list_ >= 0 else ""
         seed = _seed(user, behind)
-        by_seed[place], by_text[place] = seeds.of(seed), texts.of(_text(user, behind, seed))
-    told = by_seed[scored.first].tobytes(), by_text[scored.first].tobytes()
-    return list(seeds.places), told[0], list(texts.places), told[1]
+        by_seed.append(seeds.of(seed))
+        by_text.append(texts.of(_text(user, behind, seed)))
+    told = [bytes(map(places.__getitem__, scored.which)) for places in (by_seed, by_text)]
+    return seeds.values(), told[0], texts.values(), told[1]
 
 
 def fallback_of(user: RankedUser, scored: Scored) -> str:

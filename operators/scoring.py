@@ -8,7 +8,7 @@ popular items fill up in the order of popularity.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from hashlib import blake2b
 
 import numpy as np
@@ -87,6 +87,7 @@ class Ranked:
     Attributes:
         own: Number of the user's own rows; those behind are of shared lists.
         places: Of the candidates, best first.
+        keys: Of each, in this order.
         scores, item_scores: Of each, in this order.
         features: Of the first of them, to learn from, shape (n, features).
         untouched: Numbers of those that nobody has touched and only content names.
@@ -94,9 +95,9 @@ class Ranked:
 
     candidates: Candidates
     rows: Words
-    keys: Keys
     own: int
     places: NDArray[np.int64]
+    keys: Keys
     scores: Floats
     item_scores: Floats
     features: Words
@@ -105,7 +106,7 @@ class Ranked:
     @property
     def snapshot(self) -> Keys:
         """Keys of those with features."""
-        return self.keys.take(self.places[: len(self.features)])
+        return self.keys[: len(self.features)].copy()
 
 
 @dataclass
@@ -114,12 +115,13 @@ class Scored:
 
     Attributes:
         keys: Of the items, unsigned.
-        sources: Index into `messages.SOURCES`.
+        scores, item_scores: As they are stored.
+        sources: Index into `messages.SOURCES`; `source_bytes` the same, a byte an item.
         seeds: Number of the user's event that says most for it, 0 for none.
         slots: Of the interest that a place was given to, 0 for none.
-        lists: Number of the shared list that an item is from, -1 for the user's own rows;
-            `names` are theirs.
-        first: Place of the first item that has the same source, seed, slot and list.
+        behind: The different sets of source, slot, seed and number of the shared list, which is -1
+            for the user's own rows; `names` are those of the lists.
+        which: Of these is behind each item.
         propensities: Chance with which each got its place.
         ordinary: Keys of the first ten as they are without places for newcomers; empty where the
             user has none.
@@ -128,37 +130,28 @@ class Scored:
 
     ids: list[str]
     keys: Keys
-    scores: Floats
-    item_scores: Floats
+    scores: Words
+    item_scores: Words
     sources: NDArray[np.int64]
+    source_bytes: bytes
     seeds: NDArray[np.int64]
     slots: NDArray[np.int64]
-    lists: NDArray[np.int64]
-    first: NDArray[np.int64]
+    behind: list[list[int]]
+    which: list[int]
     names: list[str]
     propensities: Floats
     ordinary: Keys
     untouched: Keys
 
-    @cached_property
-    def source_bytes(self) -> bytes:
-        """The sources, a byte an item."""
-        return self.sources.astype(np.uint8).tobytes()
-
-    @cached_property
-    def stored_scores(self) -> Words:
-        """The scores as they are stored."""
-        return self.scores.astype("<f4")
-
-    @cached_property
-    def stored_item_scores(self) -> Words:
-        """The item scores as they are stored."""
-        return self.item_scores.astype("<f4")
-
     @property
     def personal(self) -> bool:
         """Whether anything in it comes from what the user did."""
-        return bool(self.source_bytes) and min(self.source_bytes) <= CONTENT
+        return bool(self.behind) and min(self.behind)[0] <= CONTENT
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether each has its place for certain."""
+        return self.propensities.tobytes() == len(self.ids) * SURE
 
     def digest(self, known: bytes) -> bytes:
         """Eight bytes that change when the list does, or the filter that is stored beside it.
@@ -166,16 +159,18 @@ class Scored:
         An item without neighbours lets all rows fade alike, which moves no score; a reader has
         to hear of it nevertheless, or would show it once it is popular.
         """
-        told = (self.stored_scores, self.seeds, self.slots, self.sources, self.propensities)
+        told = (self.scores, self.seeds, self.slots, self.sources, self.propensities)
         parts = ["\x00".join(self.ids).encode(), *(column.tobytes() for column in told), known]
         return blake2b(b"\x00".join(parts), digest_size=8).digest()
 
 
+SURE = np.float64(1).tobytes()
+STORED, BYTE = np.dtype("<f4"), np.dtype(np.uint8)
 NO_KEYS: Keys = np.empty(0, np.uint64)
+NO_CODES = np.empty(0, np.uint16)
 NOTHING = Scored(
-    [], np.empty(0, np.uint64), np.empty(0), np.empty(0), np.empty(0, np.int64),
-    np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64),
-    [], np.empty(0), NO_KEYS, NO_KEYS,
+    [], NO_KEYS, np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.int64), b"",
+    np.empty(0, np.int64), np.empty(0, np.int64), [], [], [], np.empty(0), NO_KEYS, NO_KEYS,
 )  # fmt: skip
 """In place of a list of a user who wants none of the user's own: no profile is read for it."""
 
@@ -190,15 +185,16 @@ def score(one: Candidates, values: Floats, settings: RankingSettings, snapshot: 
         snapshot: Candidates whose features are all kept.
     """
     user, taste = one.user, one.user.taste
+    blocked = np.array(user.blocked, np.uint16) if user.blocked else NO_CODES
     moment = np.array([*outside(settings.candidates_max), *one.reference.numbers,
                        (one.time_ms - EPOCH_MS) / HOUR_MS])  # fmt: skip
     found = weigh(
         user.rows, user.keys, one.shelf.rows, one.shelf.keys, one.seen, one.unavailable,
-        np.array(user.blocked, np.uint16), np.fromiter(taste, np.int64, len(taste)),
+        blocked, np.fromiter(taste, np.int64, len(taste)),
         np.fromiter(taste.values(), np.float32, len(taste)), user.code, moment, values, snapshot,
     )  # fmt: skip
-    rows, keys, places, scores, parts, kept, untouched = found
-    return Ranked(one, rows, keys, len(user.keys), places, scores, parts, kept, untouched)
+    rows, *of_each = found
+    return Ranked(one, rows, len(user.keys), *of_each)
 
 
 def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size: int) -> Scored:
@@ -220,15 +216,16 @@ def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size
     if len(newcomers):
         places = _given(ranked, places, newcomers, strategy)
     at, ids = found[places.numbers], ranked.candidates.user.ids
-    sources, seeds, lists, first = behind(
+    sources, seeds, different, which = behind(
         ranked.rows, at, own, shelf.sources, shelf.lists, places.slots, CONTENT
     )
     return Scored(
         [ids[n] if n < own else shelf.ids[n - own] for n in at.tolist()],
-        ranked.keys[at], _descending(ranked.scores, places), ranked.item_scores[places.numbers],
-        sources, seeds, places.slots, lists, first, shelf.names, places.propensities,
-        ranked.keys[found[ordinary.numbers[:FIRST]]] if len(newcomers) else NO_KEYS,
-        ranked.keys[found[newcomers[:PLACES_MAX]]],
+        ranked.keys[places.numbers], _descending(ranked.scores, places).astype(STORED),
+        ranked.item_scores[places.numbers].astype(STORED), sources, sources.astype(BYTE).tobytes(),
+        seeds, places.slots, different.tolist(), which.tolist(), shelf.names, places.propensities,
+        ranked.keys[ordinary.numbers[:FIRST]] if len(newcomers) else NO_KEYS,
+        ranked.keys[newcomers[:PLACES_MAX]] if len(newcomers) else NO_KEYS,
     )  # fmt: skip
 
 

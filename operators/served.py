@@ -116,28 +116,27 @@ class Served:
 
     Attributes:
         places: Into the items of `own`, then those of `shared`.
+        keys: Of these.
     """
 
     own: StoredRow
     shared: SharedRow
     places: NDArray[np.int64]
+    keys: Keys
 
     def __post_init__(self) -> None:
-        count = len(self.own.ids)
-        self.shown = [
-            self.own.ids[place] if place < count else self.shared.ids[place - count]
-            for place in self.places[:SHOWN].tolist()
-        ]
+        own, shared, count = self.own.ids, self.shared.ids, len(self.own.ids)
+        self.shown = [own[place] if place < count else shared[place - count]
+                      for place in self.places[:SHOWN].tolist()]  # fmt: skip
 
     @property
     def shown_keys(self) -> Keys:
         """Keys of the first ten."""
-        keys: Keys = first_keys(self.own.keys, self.shared.keys, self.places, SHOWN)
-        return keys
+        return self.keys[:SHOWN]
 
     def find(self, item_key: int) -> tuple[int | None, str | None]:
         """Rank of an item, from 1, and its source; None for both where it would not be shown."""
-        rank = rank_of(self.own.keys, self.shared.keys, self.places, np.uint64(item_key))
+        rank = place_of(self.keys, len(self.keys), np.uint64(item_key))
         if rank == NOWHERE:
             return None, None
         place = int(self.places[rank])
@@ -154,11 +153,11 @@ def serve(own: StoredRow, shared: SharedRow, known: bytes, unavailable: Keys) ->
         known: Filter of the items the user knows, as it stands in the row; empty knows nothing.
         unavailable: Sorted keys of items that are shown to nobody.
     """
-    places = merge(
+    places, keys = merge(
         own.keys, own.scores, own.item_scores, shared.keys, shared.scores, shared.item_scores,
         np.frombuffer(known, np.uint8), unavailable,
     )  # fmt: skip
-    return Served(own, shared, places)
+    return Served(own, shared, places, keys)
 
 
 @kernel
@@ -202,21 +201,11 @@ def meet(seen: Any, key: Any, known: Any) -> Any:
 
 
 @kernel
-def first_keys(keys: Any, shared_keys: Any, places: Any, count: int) -> Any:
-    """Keys of the first ones of those served."""
-    found = np.empty(min(count, len(places)), np.uint64)
-    for rank in range(len(found)):
-        place = places[rank]
-        found[rank] = keys[place] if place < len(keys) else shared_keys[place - len(keys)]
-    return found
-
-
-@kernel
 def merge(
     keys: Any, scores: Any, parts: Any, shared_keys: Any, shared_scores: Any, shared_parts: Any,
     known: Any, unavailable: Any,
-) -> Any:  # fmt: skip
-    """Places of what would be served, best first; `n + place` for the shared ones."""
+) -> tuple[Any, Any]:  # fmt: skip
+    """Places of what would be served, best first, `n + place` for the shared ones; their keys."""
     own = len(keys)
     places = np.empty(own + len(shared_keys), np.int64)
     values = np.empty(len(places))
@@ -237,16 +226,9 @@ def merge(
         if len(known) == 0 or not _knows(known, key):
             places[count], values[count] = own + place, -np.float64(shared_scores[place])
             count += 1
-    order = np.argsort(values[:count], kind="mergesort")
-    return places[:count][order]
-
-
-@kernel
-def rank_of(keys: Any, shared_keys: Any, places: Any, key: Any) -> int:
-    """Place of a key among those served, from 0, or `NOWHERE`."""
-    for rank in range(len(places)):
-        place = places[rank]
-        found = keys[place] if place < len(keys) else shared_keys[place - len(keys)]
-        if found == key:
-            return rank
-    return NOWHERE
+    served = places[np.argsort(values[:count], kind="mergesort")]
+    served_keys = np.empty(count, np.uint64)
+    for rank in range(count):
+        place = served[rank]
+        served_keys[rank] = keys[place] if place < own else shared_keys[place - own]
+    return served, served_keys

@@ -19,10 +19,10 @@ from msgspec.structs import replace
 
 from operators.composing import Strategy
 from operators.features import FEATURES, Floats, Weights
-from operators.kernels import NOWHERE
+from operators.kernels import NOWHERE, place_of
 from operators.packing import Keys
 from operators.scoring import RankingSettings, Scored
-from operators.served import SharedRow, merge, rank_of
+from operators.served import SharedRow, merge
 from operators.stage import scoped
 
 Row = tuple[bytes, bytes, bytes]
@@ -81,22 +81,19 @@ def standing_key(tenant: str, name: str) -> str:
 def row_of(scored: Scored) -> Row:
     """What would be stored of a list, in 32 bits as in a store."""
     return (
-        scored.keys.astype("<u8").tobytes(), scored.scores.astype("<f4").tobytes(),
-        scored.item_scores.astype("<f4").tobytes(),
+        scored.keys.astype("<u8").tobytes(), scored.scores.tobytes(), scored.item_scores.tobytes(),
     )  # fmt: skip
 
 
 @dataclass
 class Merged:
-    """All that a shadow could show to one user."""
+    """Keys of all that a shadow could show to one user, best first."""
 
     keys: Keys
-    shared: SharedRow
-    places: np.ndarray[tuple[int], np.dtype[np.int64]]
 
     def rank(self, item_key: int) -> int | None:
         """Place of an item, from 1; None where it would not be shown."""
-        found = rank_of(self.keys, self.shared.keys, self.places, np.uint64(item_key))
+        found = place_of(self.keys, len(self.keys), np.uint64(item_key))
         return None if found == NOWHERE else int(found) + 1
 
 
@@ -105,8 +102,8 @@ def merged(row: Row, shared: SharedRow, known: bytes, unavailable: Keys) -> Merg
     keys, scores, parts = (
         np.frombuffer(data, kind) for data, kind in zip(row, ("<u8", "<f4", "<f4"), strict=True)
     )
-    places = merge(
+    _, served = merge(
         keys, scores, parts, shared.keys, shared.scores, shared.item_scores,
         np.frombuffer(known, np.uint8), unavailable,
     )  # fmt: skip
-    return Merged(keys, shared, places)
+    return Merged(served)

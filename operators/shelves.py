@@ -4,15 +4,16 @@ Making candidates of lists takes longer than scoring them for one user, and the 
 a second: what was made of a list is kept until the list is another. That is a memo and no state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.accumulator import RankedUser
 from operators.candidates import COLUMNS, CONTENT
 from operators.candidates import LIKES as LIKES_AT
-from operators.composing import FRESH, TRENDING
+from operators.composing import FRESH, TRENDING, Strategy
 from operators.features import Reference
 from operators.figures import FRESH as NEW
 from operators.messages import PopularList
@@ -52,10 +53,17 @@ class Shelves:
         self._made: dict[tuple[str, ...], tuple[list[PopularList], Shelf, Reference]] = {}
 
     def of(
-        self, shared: Table[PopularList], tenant: str, names: Sequence[str]
-    ) -> tuple[Shelf, Reference]:
-        """The lists of these names as candidates, and the tenant's reference."""
-        general = {name: shared.get(pair_key(tenant, name)) for name in GENERAL}
+        self, shared: Table[PopularList], general: Mapping[str, PopularList | None], tenant: str,
+        names: Sequence[str],
+    ) -> tuple[Shelf, Reference]:  # fmt: skip
+        """The lists of these names as candidates, and the tenant's reference.
+
+        Args:
+            shared: All lists.
+            general: Those of `GENERAL`, by name.
+            tenant: Whose.
+            names: Of lists.
+        """
         found = (general.get(name) or shared.get(pair_key(tenant, name)) for name in names)
         lists = [one for one in found if one is not None]
         known = [*lists, *(one for one in general.values() if one is not None)]
@@ -67,9 +75,28 @@ class Shelves:
             made = self._made[(tenant, *names)] = known, make_shelf(lists), reference
         return made[1], made[2]
 
-    def reference(self, shared: Table[PopularList], tenant: str) -> Reference:
-        """What the popularity of a tenant's items is measured against."""
-        return self.of(shared, tenant, GENERAL)[1]
+
+def wants_of(strategies: Mapping[str, Strategy]) -> tuple[bool, bool]:
+    """Whether any of them asks for what is popular in the user's segment; for what is fresh."""
+    used = strategies.values()
+    return any(one.kind == "context" for one in used), any(one.explore_places for one in used)
+
+
+def names_for(user: RankedUser, wants: tuple[bool, bool]) -> list[str]:
+    """Shared lists that candidates come from; a user without events gets the own ones first.
+
+    Args:
+        user: Of the list.
+        wants: See `wants_of`.
+    """
+    by_context, explores = wants
+    segment = [f"segment:{user.segment}"] if user.segment else []
+    if user.events:
+        category = [f"category:{user.category}"] if user.category else []
+        names = [*GENERAL, *category, *(segment if by_context else [])]
+    else:
+        names = [*(f"category:{topic}" for topic in user.topics), *segment, *GENERAL]
+    return [*names, NEW] if explores else names
 
 
 def make_shelf(lists: Sequence[PopularList]) -> Shelf:

@@ -71,9 +71,9 @@ def weigh(
         snapshot: Candidates whose features are all measured.
 
     Returns:
-        All rows and keys; places of the candidates in them, best first, of equal ones the first;
-        their scores, and the parts of these that are the items'; the features of the first of
-        them; and the numbers of those that nobody has touched and only content names.
+        All rows; places of the candidates in them, best first, of equal ones the first; their
+        keys; their scores, and the parts of these that are the items'; the features of the first
+        of them; and the numbers of those that nobody has touched and only content names.
     """
     own = len(own_keys)
     rows, keys = _joined(own_rows, shelf_rows), np.empty(own + len(shelf_keys), np.uint64)
@@ -92,7 +92,7 @@ def weigh(
         for feature in range(FEATURES):
             features[place, feature] = x[feature, best[place]]
     places = chosen[best]
-    return rows, keys, places, scores, parts, features, _untouched(rows, places, own)
+    return rows, places, keys[places], scores, parts, features, _untouched(rows, places, own)
 
 
 @kernel
@@ -321,27 +321,33 @@ def behind(
         of_content: Source of what content says more for than people do; of the rest it is 0.
 
     Returns:
-        Source, number of the user's event that says most, and number of the shared list (-1: none)
-        of each; and of each the first item of the list that has the same behind it, the slot too.
+        Source of each, and number of the user's event that says most for it; the different sets
+        of source, slot, such a number and number of the shared list (-1: none), in order of their
+        first item, shape (m, 4); and which of these is behind each.
     """
-    count = len(places)
+    count, differing = len(places), 0
     sources, seeds = np.empty(count, np.int64), np.empty(count, np.int64)
-    lists, first = np.full(count, -1), np.arange(count)
+    different, which = np.empty((count, 4), np.int64), np.empty(count, np.int64)
     for number in range(count):
         place = places[number]
         seeds[number] = np.int64(rows[place, BEST_AT])
         if place < own:
+            list_ = NOWHERE
             sources[number] = of_content if rows[place, CONTENT] > rows[place, MAIN] else 0
         else:
+            list_ = shelf_lists[place - own]
             sources[number] = shelf_sources[place - own]
-            lists[number] = shelf_lists[place - own]
-        for other in range(number):
-            if (
-                sources[other] == sources[number]
-                and seeds[other] == seeds[number]
-                and lists[other] == lists[number]
-                and slots[other] == slots[number]
-            ):
-                first[number] = other
-                break
-    return sources, seeds, lists, first
+        at = 0
+        while at < differing and not (
+            different[at, 0] == sources[number]
+            and different[at, 1] == slots[number]
+            and different[at, 2] == seeds[number]
+            and different[at, 3] == list_
+        ):
+            at += 1
+        if at == differing:
+            different[at, 0], different[at, 1] = sources[number], slots[number]
+            different[at, 2], different[at, 3] = seeds[number], list_
+            differing += 1
+        which[number] = at
+    return sources, seeds, different[:differing], which

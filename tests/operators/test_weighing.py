@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.candidates import COLUMNS, CONTENT, MAIN
+from operators.candidates import BEST_AT, COLUMNS, CONTENT, MAIN
 from operators.features import FEATURES
 from operators.weighing import behind, weigh
 
@@ -43,10 +43,12 @@ def test_scores_are_those_of_all_features_and_the_snapshot_holds_all(
 ):
     them, values = population(seed, own, shared), np.array(weights)
     seen = np.arange(0, 60, 7, dtype=np.uint64)
-    rows, keys, places, scores, parts, kept, _ = weighed(them, seen, values, snapshot)
+    rows, places, best_keys, scores, parts, kept, _ = weighed(them, seen, values, snapshot)
     every = weighed(them, seen, np.full(len(FEATURES), 1e-9), 1000)
-    features = {place: row.astype(float) for place, row in zip(every[2], every[5], strict=True)}
+    features = {place: row.astype(float) for place, row in zip(every[1], every[5], strict=True)}
+    keys = np.concatenate([them[1], them[3]])
     assert len(rows) == own + shared
+    assert best_keys.tolist() == keys[places].tolist()
     assert sorted(places) == sorted(features)
     wanted = [place for place in range(len(rows)) if place < own or
               (keys[place] not in seen and keys[place] not in keys[:own])]  # fmt: skip
@@ -70,9 +72,14 @@ def test_items_are_one_when_all_that_is_behind_them_is(seed, own, slots):
     places = random.permutation(own + 30)[:count]
     shelf_sources, shelf_lists = random.integers(2, 4, 30), random.integers(0, 2, 30)
     slots = np.array(slots[: len(places)], np.int64)
-    sources, seeds, lists, first = behind(rows, places, own, shelf_sources, shelf_lists, slots, 1)
-    told = list(zip(sources, seeds, lists, slots, strict=True))
-    assert first.tolist() == [told.index(one) for one in told]
+    sources, seeds, different, which = behind(
+        rows, places, own, shelf_sources, shelf_lists, slots, 1
+    )
+    lists = [-1 if place < own else shelf_lists[place - own] for place in places]
+    told = list(zip(sources, slots, seeds, lists, strict=True))
+    assert list(map(tuple, different.tolist())) == list(dict.fromkeys(told))
+    assert list(map(tuple, different[which])) == told
+    assert seeds.tolist() == rows[places, BEST_AT].tolist()
     for place, source, list_ in zip(places, sources, lists, strict=True):
         if place < own:
             assert list_ == -1
