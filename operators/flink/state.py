@@ -22,21 +22,37 @@ V = TypeVar("V")
 
 _DELETED: Any = object()
 
+STORED_BITS = 1 << 20
+"""Per table and bucket: up to some hundred thousand keys that are no longer in memory, a new key
+costs no call into the JVM."""
+
 
 class _Values:
     """What is in memory of one bucket's table: decoded values in two generations, and the changes.
 
     A hit of the young generation costs one lookup; what nobody asked for while it filled up is
     forgotten with the old one, unless it has changed.
+
+    Attributes:
+        stored: What Flink's state may hold that is not in memory: a bit for each of `STORED_BITS`
+            residues of a key's hash, or none where it holds nothing; None where it may be anything.
     """
 
-    __slots__ = ("changed", "cleared", "old", "young")
+    __slots__ = ("changed", "cleared", "old", "stored", "young")
 
-    def __init__(self) -> None:
+    def __init__(self, *, known: bool, cleared: bool = False) -> None:
         self.young: dict[str, Any] = {}
         self.old: dict[str, Any] = {}
         self.changed: dict[str, Any] = {}
-        self.cleared = False
+        self.stored = bytearray() if known else None
+        self.cleared = cleared
+
+    def may_be_stored(self, key: str) -> bool:
+        """Whether it is worth to ask Flink's state for a key that is not in memory."""
+        if not self.stored:
+            return self.stored is None
+        place = hash(key) % STORED_BITS
+        return bool(self.stored[place >> 3] >> (place & 7) & 1)
 
     def age(self, size: int) -> int:
         """Start a new generation if the young one is full; nothing may be changed.
@@ -46,9 +62,13 @@ class _Values:
         """
         if len(self.young) <= size:
             return 0
-        forgotten = len(self.old.keys() - self.young.keys())
+        forgotten = self.old.keys() - self.young.keys()
+        if forgotten and self.stored is not None:
+            self.stored = self.stored or bytearray(STORED_BITS // 8)
+            for place in [hash(key) % STORED_BITS for key in forgotten]:
+                self.stored[place >> 3] |= 1 << (place & 7)
         self.old, self.young = self.young, {}
-        return forgotten
+        return len(forgotten)
 
 
 class FlinkTable(Generic[V]):
@@ -65,7 +85,7 @@ class FlinkTable(Generic[V]):
         self._codec = codec
         self._cache_size = max(1, cache_size // codec.weight)
         self._buckets: dict[int, _Values] = {}
-        self._bucket, self._values = -1, _Values()
+        self._bucket = -1
         self.reads = 0
         self.misses = 0
         self.evictions = 0
@@ -74,12 +94,13 @@ class FlinkTable(Generic[V]):
         """Flink's current key is this bucket from now on."""
         values = self._buckets.get(bucket)
         if values is None:
-            values = self._buckets[bucket] = _Values()
+            values = self._buckets[bucket] = _Values(known=self._state.is_empty())
         self._bucket, self._values = bucket, values
+        self._young, self._changed = values.young, values.changed
 
     def get(self, key: str) -> V | None:
         self.reads += 1
-        value = self._values.young.get(key)
+        value = self._young.get(key)
         if value is None:
             value = self._remember(key)
         return None if value is _DELETED else value
@@ -88,21 +109,23 @@ class FlinkTable(Generic[V]):
         values = self._values
         value = values.old.get(key)
         if value is None:
+            if not values.may_be_stored(key):
+                return _DELETED
             self.misses += 1
-            data = None if values.cleared else self._state.get(key)
+            data = self._state.get(key)
             value = _DELETED if data is None else self._codec.decode(data)
         values.young[key] = value
         return value
 
     def put(self, key: str, value: V) -> None:
-        self._values.young[key] = self._values.changed[key] = value
+        self._young[key] = self._changed[key] = value
 
     def delete(self, key: str) -> None:
         self._values.young[key] = self._values.changed[key] = _DELETED
 
     def clear(self) -> None:
-        self._buckets[self._bucket] = self._values = _Values()
-        self._values.cleared = True
+        self._buckets[self._bucket] = _Values(known=True, cleared=True)
+        self.enter(self._bucket)
 
     def all_keys(self) -> list[str]:
         values = self._values
@@ -121,14 +144,15 @@ class FlinkTable(Generic[V]):
                   if value is not _DELETED}  # fmt: skip
         if stored:
             self._state.put_all(stored)
-        for key, value in values.changed.items():
-            if value is _DELETED:
+        if len(stored) < len(values.changed):
+            for key in values.changed.keys() - stored.keys():
                 self._state.remove(key)
         values.changed = {}
         self.evictions += values.age(self._cache_size)
+        self.enter(self._bucket)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Noted:
     """Of one bucket: number of the next batch, count and length of those noted, those held back."""
 

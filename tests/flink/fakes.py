@@ -33,6 +33,9 @@ class FakeMapState:
     def contains(self, key):
         return key in self._map
 
+    def is_empty(self):
+        return not self._map
+
     def keys(self):
         return iter(list(self._map))
 

@@ -167,6 +167,27 @@ def test_no_more_values_are_remembered_than_two_generations_hold():
     assert 0 < remembered <= 2 * (5 + 4)
 
 
+def test_where_a_bucket_began_empty_only_what_was_forgotten_is_asked_of_the_state():
+    state = Counting()
+    made = table(state, cache_size=5)
+    assert [made.get(f"new{number}") for number in range(50)] == [None] * 50
+    assert (state.calls["get"], made.misses) == (0, 0)
+    for number in range(50):
+        made.put(f"k{number}", [number])
+        made.store()
+    assert [made.get(f"k{number}") for number in range(50)] == [[n] for n in range(50)]
+    assert 0 < state.calls["get"] == made.misses < 50
+    asked = state.calls["get"]
+    assert [made.get(f"new{number}") for number in range(50)] == [None] * 50
+    assert state.calls["get"] - asked < 5
+    made.clear()
+    asked = state.calls["get"]
+    assert [made.get(f"k{number}") for number in range(50)] == [None] * 50
+    made.store()
+    assert [made.get(f"k{number}") for number in range(50)] == [None] * 50
+    assert state.calls["get"] == asked
+
+
 def test_what_is_used_again_and_again_stays_remembered():
     state = Counting()
     made = table(state, cache_size=5)
