@@ -8,12 +8,12 @@ byte, and arrays of text are not accepted at all by the DataStream bridge of PyF
 import gc
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from pybase64 import b64decode, b64encode_as_string
-from pyflink.common import Row, Types
+from pyflink.common import Row, RowKind, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
 from operators.flink import cores
@@ -89,6 +89,16 @@ def record_lines(records: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{_JSON.encode(key).decode()}\t{value}" for key, value in records)
 
 
+class _Row(Row):
+    """A row as PyFlink makes it, but without a call of Python for each of its attributes."""
+
+    _from_dict = False
+    _row_kind = RowKind.INSERT
+
+    def __init__(self, *values: Any) -> None:
+        self.__dict__["_values"] = list(values)
+
+
 class KeyedShell(KeyedProcessFunction):
     """Drives one stage over micro-batches of one bucket each.
 
@@ -129,6 +139,7 @@ class KeyedShell(KeyedProcessFunction):
         self._settle_ms = settle_ms
         self._event_time = event_time
         self._hold_max_ms = 0 if event_time else hold_max_ms
+        self._entered: set[int] = set()
         self._worked: set[int] = set()
         self._timed: set[int] = set()
         self._held_until_ms: dict[int, int] = {}
@@ -166,34 +177,37 @@ class KeyedShell(KeyedProcessFunction):
         cores.OF_PROCESS.leave()
         self._metrics.tell()
 
-    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
-        bucket = value[0]
+    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> list[Row]:
+        bucket, payload = value[0], value[1]
         cores.OF_PROCESS.look()
         self._enter(bucket)
+        rows: list[Row] = []
         if self._settles and self._event_time:
-            yield from self._settle_first(bucket, ctx.timestamp())
-        yield from self._take(bucket, value[1], ctx)
+            rows += self._settle_first(bucket, ctx.timestamp())
+        rows += self._take(bucket, payload, ctx)
         if self._settles:
             self._worked.add(bucket)
             self._set_timer(bucket, ctx)
         if self._metrics.waiting and not self._event_time:
             self._tell_later(ctx)
+        return rows
 
-    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> list[Row]:
         bucket = ctx.get_current_key()
         self._enter(bucket)
         if self._event_time:
-            yield from self._settle_first(bucket, timestamp)
-            return
+            return self._settle_first(bucket, timestamp)
+        rows: list[Row] = []
         settles = timestamp % self._settle_ms == 0
         due = settles or timestamp >= self._held_until_ms.get(bucket, 0)
         if due and self._journal.holds(bucket):
-            yield from self._step(bucket, None)
+            rows += self._step(bucket, None)
         if settles:
-            yield from self._settle(bucket, ctx)
+            rows += self._settle(bucket, ctx)
         else:
             self._telling = False
             self._metrics.tell()
+        return rows
 
     def _take(self, bucket: int, payload: str, ctx: KeyedProcessFunction.Context) -> list[Row]:
         """Work on a batch, or gather it with others while there is more than can be done."""
@@ -236,12 +250,14 @@ class KeyedShell(KeyedProcessFunction):
         return self._step(bucket, Journal.SETTLED)
 
     def _enter(self, bucket: int) -> None:
-        """Turn to a bucket, and after a restore to where it was."""
-        self._kept.look(bucket)
+        """Turn to a bucket, and the first time, after a restore, to where it was."""
         for table in self._tables.values():
             table.enter(bucket)
-        for noted in self._journal.unread(bucket):
-            self._apply(noted)
+        if bucket not in self._entered:
+            self._entered.add(bucket)
+            self._kept.look(bucket)
+            for noted in self._journal.unread(bucket):
+                self._apply(noted)
 
     def _step(self, bucket: int, payload: str | None) -> list[Row]:
         """Note a batch, apply it, store the tables if it is time; rows of the answers.
@@ -296,20 +312,21 @@ class KeyedShell(KeyedProcessFunction):
     def _rows(self, bucket: int, outs: Sequence[Out]) -> list[Row]:
         """One row a channel and target bucket."""
         groups: dict[tuple[str, int], list[Any]] = defaultdict(list)
+        buckets, whole = self._buckets, self._whole
         for channel, key, message in outs:
             if channel == COUNT:
                 self._metrics.count(key, message)
             elif channel in SINKS:
                 groups[channel, bucket].append(message)
-            elif channel in self._whole:
+            elif channel in whole:
                 groups[channel, 0].append(message)
             elif key == BROADCAST:
-                for target in range(self._buckets):
+                for target in range(buckets):
                     groups[channel, target].append(message)
             else:
-                groups[channel, bucket_of(key, self._buckets)].append(message)
+                groups[channel, bucket_of(key, buckets)].append(message)
         return [
-            Row(channel, target, self._text(channel, messages[start : start + size]))
+            _Row(channel, target, self._text(channel, messages[start : start + size]))
             for (channel, target), messages in groups.items()
             for size in (RECORDS_MAX if channel in self._records else PIECE_MESSAGES_MAX,)
             for start in range(0, len(messages), size)
