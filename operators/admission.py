@@ -146,8 +146,10 @@ class Admission:
 
     def apply(self, state: AdmissionState, batch: Sequence[Event | Written]) -> list[Out]:
         outs: list[Out] = []
+        wheel = state.wheel.get("") or Wheel()
         for event in batch:
-            outs += _expire(state, event)
+            if expiry.advance(wheel, event.event_time):
+                outs += _expire(state, wheel, event)
             subject = subject_of(event)
             if subject is None:
                 outs.append(Out(COUNT, "without_consent", 1))
@@ -161,17 +163,17 @@ class Admission:
             else:
                 user.seq += 1
                 outs += self._admit(state, user, subject, event)
-                self._keep_for_now(state, key, user, event)
+                self._keep_for_now(state, wheel, key, user, event)
                 state.user.put(key, user)
         return outs
 
     def _keep_for_now(
-        self, state: AdmissionState, key: str, user: User, event: Event | Written
+        self, state: AdmissionState, wheel: Wheel, key: str, user: User, event: Event | Written
     ) -> None:
         """Note when the user is to be forgotten, if that is later than noted before."""
-        user.brief = user.brief or (isinstance(event, Interaction) and not event.consent)
+        if isinstance(event, Interaction) and not event.consent:
+            user.brief = True
         idle_ms = self._settings.session_idle_ms if user.brief else self._settings.user_idle_ms
-        wheel = state.wheel.get("") or Wheel()
         at_ms = expiry.due_ms(event.event_time, idle_ms, wheel.now_ms)
         if at_ms > user.due_ms:
             expiry.note(state.due, wheel, key, at_ms)
@@ -207,7 +209,8 @@ class Admission:
             return [_noted(user, subject, event, negative=negative)]
         segment = user.segment or self._segment(event.context or {}, event.event_time)
         owner = scoped(event.tenant, subject)
-        seen = state.seen.get(pair_key(owner, event.item_id))
+        seen_key = pair_key(owner, event.item_id)
+        seen = state.seen.get(seen_key)
         first, old = seen is None, seen.strength if seen else 0
         if seen is None and user.items >= self._settings.items_max:
             return _heavy(user, subject, event, segment)
@@ -219,7 +222,7 @@ class Admission:
             liked_ms = event.event_time if liked else seen.liked_ms
             where = segment if liked else seen.segment
             kept = Seen(max(old, strength), liked_ms, where)
-            state.seen.put(pair_key(owner, event.item_id), kept)
+            state.seen.put(seen_key, kept)
         signal = Signal(
             event.event_time, event.event_id, event.tenant, subject, user.seq, event.item_id,
             event.action, strength, old, first, liked, segment,
@@ -307,11 +310,8 @@ def _heavy(user: User, subject: str, event: Interaction, segment: str) -> list[O
     ]  # fmt: skip
 
 
-def _expire(state: AdmissionState, event: Event | Written) -> list[Out]:
+def _expire(state: AdmissionState, wheel: Wheel, event: Event | Written) -> list[Out]:
     """Forget the next of those whose time has come; what they added to items stays."""
-    wheel = state.wheel.get("") or Wheel()
-    if not expiry.advance(wheel, event.event_time):
-        return []
     outs: list[Out] = []
     for key, at_ms in expiry.overdue(state.due, wheel):
         user = state.user.get(key)
@@ -353,7 +353,9 @@ def _user_changed(user: User, event: UserUpdate) -> Out:
 
 def _remember_item(state: AdmissionState, user: User, owner: str, item: str) -> None:
     chunk = pair_key(owner, str(user.items // TOUCHED_CHUNK))
-    state.touched.put(chunk, [*(state.touched.get(chunk) or []), item])
+    items = state.touched.get(chunk) or []
+    items.append(item)
+    state.touched.put(chunk, items)
     user.items += 1
 
 

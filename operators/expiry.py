@@ -47,7 +47,9 @@ def note(due: Table[list[str]], wheel: Wheel, key: str, at_ms: int) -> None:
     """Note a key under the time at which it falls due; the wheel has to be kept by the caller."""
     count = wheel.filled.get(at_ms, 0)
     chunk = f"{at_ms}:{count // CHUNK}"
-    due.put(chunk, [*(due.get(chunk) or []), key])
+    keys = due.get(chunk) or []
+    keys.append(key)
+    due.put(chunk, keys)
     wheel.filled[at_ms] = count + 1
 
 

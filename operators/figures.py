@@ -149,60 +149,47 @@ class Figures:
     ) -> list[Out]:
         outs: list[Out] = []
         touched: dict[str, Signal | Withdrawn | Listed] = {}
+        wheel = state.wheel.get("") or Wheel()
         for message in batch:
-            for name, expired in self._expire(state, message):
-                touched.pop(name, None)
-                outs += expired
+            if expiry.advance(wheel, message.time_ms):
+                for name, expired in self._expire(state, wheel, message):
+                    touched.pop(name, None)
+                    outs += expired
             key = scoped(message.tenant, message.item)
             known = state.item.get(key)
-            if known is None and isinstance(message, Withdrawn):
-                outs.append(Out(COUNT, "withdrawn_too_late", 1))
-                continue
             figures = known or ItemFigures()
-            if isinstance(message, Described | Meeting):
-                outs.append(_attached(state, figures, message))
-                continue
             if isinstance(message, Signal):
                 _count(figures, message)
-                outs += [_counted(figures, message), *_grown(state, key, figures, message)]
+                outs.append(_counted(figures, message))
+                outs += _grown(state, key, figures, message)
             elif isinstance(message, Withdrawn):
+                if known is None:
+                    outs.append(Out(COUNT, "withdrawn_too_late", 1))
+                    continue
                 _withdraw(figures, message)
                 if message.segment not in figures.segments:
                     _leave(state, message.tenant, message.item, f"segment:{message.segment}")
-            else:
+            elif isinstance(message, Listed):
                 _leave_categories(state, figures, message)
                 outs += _list(figures, message)
+            else:
+                outs.append(_attached(state, figures, message))
+                continue
             figures.last_ms = max(figures.last_ms, message.time_ms)
-            self._keep_for_now(state, key, figures, message.time_ms)
+            _note(state, wheel, key, figures, message.time_ms, self._settings.item_idle_ms)
             state.item.put(key, figures)
             touched[key] = message
         for key, message in touched.items():
             outs += self._lead(state, key, message)
         return outs
 
-    def _keep_for_now(
-        self, state: FiguresState, key: str, figures: ItemFigures, time_ms: int
-    ) -> None:
-        """Note when the item is to be forgotten, if that is later than noted before."""
-        self._note(state, key, figures, time_ms, self._settings.item_idle_ms)
-
-    def _note(
-        self, state: FiguresState, key: str, figures: ItemFigures, last_ms: int, idle_ms: int
-    ) -> None:
-        wheel = state.wheel.get("") or Wheel()
-        at_ms = expiry.due_ms(last_ms, idle_ms, wheel.now_ms)
-        if at_ms > figures.due_ms:
-            expiry.note(state.due, wheel, key, at_ms)
-            state.wheel.put("", wheel)
-            figures.due_ms = at_ms
-
     def _expire(
-        self, state: FiguresState, message: Signal | Withdrawn | Listed | Described | Meeting
+        self,
+        state: FiguresState,
+        wheel: Wheel,
+        message: Signal | Withdrawn | Listed | Described | Meeting,
     ) -> Iterator[tuple[str, list[Out]]]:
         """Forget the next items whose time has come; key and answers of each."""
-        wheel = state.wheel.get("") or Wheel()
-        if not expiry.advance(wheel, message.time_ms):
-            return
         due = expiry.overdue(state.due, wheel)
         state.wheel.put("", wheel)
         for number, (key, at_ms) in enumerate(due):
@@ -210,11 +197,11 @@ class Figures:
             if figures is None or figures.due_ms != at_ms:
                 continue
             if figures.listed_ms >= 0 and not figures.deleted:
-                self._keep_for_now(state, key, figures, wheel.now_ms)
+                _note(state, wheel, key, figures, wheel.now_ms, self._settings.item_idle_ms)
                 state.item.put(key, figures)
                 continue
             if figures.deleted and wheel.now_ms < figures.last_ms + 2 * STALE_MARGIN_MS:
-                self._note(state, key, figures, figures.last_ms, 2 * STALE_MARGIN_MS)
+                _note(state, wheel, key, figures, figures.last_ms, 2 * STALE_MARGIN_MS)
                 state.item.put(key, figures)
                 continue
             # Sorts before all messages of that moment: the item may come back with this very one.
@@ -229,10 +216,12 @@ class Figures:
         assert figures is not None
         item, listed = message.item, figures.available and figures.likes > 0
         fresh = self._fresh(figures)
-        offered = {name: score if listed else None for name, score in list_scores(figures).items()}
-        known = False
-        for name, score in {**offered, FRESH: fresh}.items():
-            table_key = pair_key(message.tenant, name)
+        scores = list_scores(figures)
+        offered: dict[str, float | None] = {**scores} if listed else dict.fromkeys(scores)
+        offered[FRESH] = fresh
+        known, lists = False, pair_key(message.tenant, "")
+        for name, score in offered.items():
+            table_key = lists + name
             leaders = state.leaders.get(table_key) or {}
             before = item in leaders
             after = _offer(leaders, item, score, self._settings.leaders)
@@ -260,6 +249,17 @@ def scores_of(leader: Leader) -> dict[str, float]:
     """The shared lists a leader stands in, and what it is ordered by in each."""
     scores = list_scores(leader) if leader.listed else {}
     return scores if leader.fresh is None else {**scores, FRESH: leader.fresh}
+
+
+def _note(
+    state: FiguresState, wheel: Wheel, key: str, figures: ItemFigures, last_ms: int, idle_ms: int
+) -> None:
+    """Note when the item is to be forgotten, if that is later than noted before."""
+    at_ms = expiry.due_ms(last_ms, idle_ms, wheel.now_ms)
+    if at_ms > figures.due_ms:
+        expiry.note(state.due, wheel, key, at_ms)
+        state.wheel.put("", wheel)
+        figures.due_ms = at_ms
 
 
 def _forgotten(
@@ -300,8 +300,10 @@ def list_scores(figures: ItemFigures | Leader) -> dict[str, float]:
     month = figures.likes_log2[-1]
     scores = {ALL_TIME: float(likes)}
     scores.update(zip(WINDOW_NAMES, figures.likes_log2, strict=True))
-    scores.update((f"category:{category}", month) for category in figures.categories)
-    scores.update((f"segment:{name}", value) for name, value in figures.segments.items())
+    for category in figures.categories:
+        scores[f"category:{category}"] = month
+    for name, value in figures.segments.items():
+        scores[f"segment:{name}"] = value
     return scores
 
 
@@ -315,16 +317,18 @@ def _offer(leaders: dict[str, float], item: str, score: float | None, size: int)
     leaders.pop(item, None)
     if score is None:
         return False
+    lowest = min(leaders.values(), default=score) if len(leaders) >= size else score
+    if score < lowest:
+        return False
     leaders[item] = score
     if len(leaders) > size:
-        lowest = min(leaders.values())
         del leaders[max([name for name, worth in leaders.items() if worth == lowest])]
     return item in leaders
 
 
 def _terms(time_ms: int) -> tuple[float, float, float]:
-    hour, day, month = ((time_ms - EPOCH_MS) / half_life for half_life in HALF_LIVES_MS)
-    return hour, day, month
+    (hour_ms, day_ms, month_ms), passed_ms = HALF_LIVES_MS, time_ms - EPOCH_MS
+    return passed_ms / hour_ms, passed_ms / day_ms, passed_ms / month_ms
 
 
 def _count(figures: ItemFigures, signal: Signal) -> None:

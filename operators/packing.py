@@ -53,6 +53,7 @@ _CODES = struct.Struct(f"<{CATEGORY_CODES}H")
 assert _FIGURES.size == FIGURES.itemsize
 
 
+@lru_cache(maxsize=10_000)
 def item_key(item: str) -> int:
     """64-bit name of an item id inside its tenant: BLAKE2b of the UTF-8 bytes.
 

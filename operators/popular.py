@@ -9,6 +9,7 @@ lists and serves users without one. The list `all` merges the four general lists
 (Cormack et al., SIGIR 2009).
 """
 
+from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,14 +116,15 @@ class Popular:
         """
         members, size = self._members(state, tenant, name), 2 * self._settings.list_max
         stood = members.pop(item, None) is not None
+        names = list(members)
         if score is not None:
             if not stood and len(members) == size > 0 and _is_behind(members, item, score):
                 return False, False
             members[item] = score
-        ordered = sorted([(-worth, name) for name, worth in members.items()])
-        kept = {name: -worth for worth, name in ordered[:size]}
+            insort(names, item, key=lambda one: (-members[one], one))
+        kept = {one: members[one] for one in names[:size]}
         state.members.put(pair_key(tenant, name), kept)
-        for _, left in ordered[len(kept) :]:
+        for left in names[size:]:
             if left != item:
                 self._forget_unlisted(state, tenant, left)
         return stood, item in kept
