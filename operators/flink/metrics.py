@@ -14,7 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
-TOLD_EVERY_MS = 100
+TOLD_EVERY_MS = 500
 """Counts of a stage go to Flink no oftener: from an embedded Python, each call into the JVM takes
 some ten microseconds, and a batch counts nine things."""
 
