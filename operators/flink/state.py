@@ -65,8 +65,10 @@ class _Values:
         forgotten = self.old.keys() - self.young.keys()
         if forgotten and self.stored is not None:
             self.stored = self.stored or bytearray(STORED_BITS // 8)
-            for place in [hash(key) % STORED_BITS for key in forgotten]:
-                self.stored[place >> 3] |= 1 << (place & 7)
+            for key in forgotten:
+                if self.old[key] is not _DELETED:
+                    place = hash(key) % STORED_BITS
+                    self.stored[place >> 3] |= 1 << (place & 7)
         self.old, self.young = self.young, {}
         return len(forgotten)
 
@@ -109,10 +111,10 @@ class FlinkTable(Generic[V]):
         values = self._values
         value = values.old.get(key)
         if value is None:
-            if not values.may_be_stored(key):
-                return _DELETED
-            self.misses += 1
-            data = self._state.get(key)
+            data = None
+            if values.may_be_stored(key):
+                self.misses += 1
+                data = self._state.get(key)
             value = _DELETED if data is None else self._codec.decode(data)
         values.young[key] = value
         return value
