@@ -82,6 +82,11 @@ class FlinkTable(Generic[V]):
         evictions: Decoded values that were forgotten to make room.
     """
 
+    __slots__ = (
+        "_bucket", "_buckets", "_cache_size", "_changed", "_codec", "_state", "_values", "_young",
+        "evictions", "misses", "reads",
+    )  # fmt: skip
+
     def __init__(self, state: MapState, codec: Codec[V], cache_size: int) -> None:
         self._state = state
         self._codec = codec
