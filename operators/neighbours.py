@@ -2,10 +2,9 @@
 
 Truth and cache are kept apart. Truth is one integer triple a directed pair, in segments of a few
 hundred pairs that grow by linear hashing, so an event touches as much for the most popular item
-as for any other; an erasure subtracts from it exactly. A pair with a later item waits until the
-item is asked for (`heard`). The cache is the at most `rows_max` best
-neighbours with the figures that came with them; it decides what an answer holds and can be
-rebuilt from the truth.
+as for any other; an erasure subtracts from it exactly. What an item learns from a later one waits
+until it is asked for itself (`heard`). The cache is the at most `rows_max` best neighbours with the
+figures that came with them; it decides what an answer holds and can be rebuilt from the truth.
 
     sim(a, b) = (phi * forward + (1 - phi) * backward) / 100 / (sum_a * sqrt(ratio) + damping)
 
