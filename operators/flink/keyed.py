@@ -139,7 +139,6 @@ class KeyedShell(KeyedProcessFunction):
         self._settle_ms = settle_ms
         self._event_time = event_time
         self._hold_max_ms = 0 if event_time else hold_max_ms
-        self._entered: set[int] = set()
         self._worked: set[int] = set()
         self._timed: set[int] = set()
         self._held_until_ms: dict[int, int] = {}
@@ -250,14 +249,12 @@ class KeyedShell(KeyedProcessFunction):
         return self._step(bucket, Journal.SETTLED)
 
     def _enter(self, bucket: int) -> None:
-        """Turn to a bucket, and the first time, after a restore, to where it was."""
+        """Turn to a bucket, and after a restore to where it was."""
+        self._kept.look(bucket)
         for table in self._tables.values():
             table.enter(bucket)
-        if bucket not in self._entered:
-            self._entered.add(bucket)
-            self._kept.look(bucket)
-            for noted in self._journal.unread(bucket):
-                self._apply(noted)
+        for noted in self._journal.unread(bucket):
+            self._apply(noted)
 
     def _step(self, bucket: int, payload: str | None) -> list[Row]:
         """Note a batch, apply it, store the tables if it is time; rows of the answers.

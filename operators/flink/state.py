@@ -51,8 +51,8 @@ class _Values:
         """Whether it is worth to ask Flink's state for a key that is not in memory."""
         if not self.stored:
             return self.stored is None
-        place = hash(key) % STORED_BITS
-        return bool(self.stored[place >> 3] >> (place & 7) & 1)
+        byte, bit = _place(key)
+        return bool(self.stored[byte] >> bit & 1)
 
     def age(self, size: int) -> int:
         """Start a new generation if the young one is full; nothing may be changed.
@@ -67,10 +67,15 @@ class _Values:
             self.stored = self.stored or bytearray(STORED_BITS // 8)
             for key in forgotten:
                 if self.old[key] is not _DELETED:
-                    place = hash(key) % STORED_BITS
-                    self.stored[place >> 3] |= 1 << (place & 7)
+                    byte, bit = _place(key)
+                    self.stored[byte] |= 1 << bit
         self.old, self.young = self.young, {}
         return len(forgotten)
+
+
+def _place(key: str) -> tuple[int, int]:
+    """Byte and bit of a key among `STORED_BITS`."""
+    return divmod(hash(key) % STORED_BITS, 8)
 
 
 class FlinkTable(Generic[V]):
@@ -128,7 +133,7 @@ class FlinkTable(Generic[V]):
         self._young[key] = self._changed[key] = value
 
     def delete(self, key: str) -> None:
-        self._values.young[key] = self._values.changed[key] = _DELETED
+        self._young[key] = self._changed[key] = _DELETED
 
     def clear(self) -> None:
         self._buckets[self._bucket] = _Values(known=True, cleared=True)
