@@ -40,6 +40,7 @@ from operators.stage import (
     Out,
     StructCodec,
     Table,
+    append,
     pair_key,
     scoped,
     settle_nothing,
@@ -174,11 +175,7 @@ class Admission:
         if isinstance(event, Interaction) and not event.consent:
             user.brief = True
         idle_ms = self._settings.session_idle_ms if user.brief else self._settings.user_idle_ms
-        at_ms = expiry.due_ms(event.event_time, idle_ms, wheel.now_ms)
-        if at_ms > user.due_ms:
-            expiry.note(state.due, wheel, key, at_ms)
-            state.wheel.put("", wheel)
-            user.due_ms = at_ms
+        expiry.keep(state, wheel, key, user, event.event_time, idle_ms)
 
     def _admit(
         self, state: AdmissionState, user: User, subject: str, event: Event | Written
@@ -353,9 +350,7 @@ def _user_changed(user: User, event: UserUpdate) -> Out:
 
 def _remember_item(state: AdmissionState, user: User, owner: str, item: str) -> None:
     chunk = pair_key(owner, str(user.items // TOUCHED_CHUNK))
-    items = state.touched.get(chunk) or []
-    items.append(item)
-    state.touched.put(chunk, items)
+    append(state.touched, chunk, item)
     user.items += 1
 
 

@@ -7,9 +7,11 @@ what is true depends on the order of the messages alone, not on how they were cu
 Time is that of the events: a bucket that gets none forgets nothing, and grows by nothing.
 """
 
+from typing import Protocol
+
 from msgspec import Struct, field
 
-from operators.stage import Table
+from operators.stage import Table, append
 
 CHUNK = 64
 SWEEP = 2
@@ -46,11 +48,35 @@ def due_ms(last_ms: int, idle_ms: int, now_ms: int) -> int:
 def note(due: Table[list[str]], wheel: Wheel, key: str, at_ms: int) -> None:
     """Note a key under the time at which it falls due; the wheel has to be kept by the caller."""
     count = wheel.filled.get(at_ms, 0)
-    chunk = f"{at_ms}:{count // CHUNK}"
-    keys = due.get(chunk) or []
-    keys.append(key)
-    due.put(chunk, keys)
+    append(due, f"{at_ms}:{count // CHUNK}", key)
     wheel.filled[at_ms] = count + 1
+
+
+class Notes(Protocol):
+    """The state of a stage that forgets: its notes, and its wheel under the empty key."""
+
+    due: Table[list[str]]
+    wheel: Table[Wheel]
+
+
+class Forgettable(Protocol):
+    """What is to be forgotten; `due_ms` is the latest time that it is noted under."""
+
+    due_ms: int
+
+
+def keep(
+    state: Notes, wheel: Wheel, key: str, one: Forgettable, last_ms: int, idle_ms: int
+) -> None:
+    """Note when a key last seen at `last_ms` is to be forgotten, if that is later than noted.
+
+    The caller has to keep `one`.
+    """
+    at_ms = due_ms(last_ms, idle_ms, wheel.now_ms)
+    if at_ms > one.due_ms:
+        note(state.due, wheel, key, at_ms)
+        state.wheel.put("", wheel)
+        one.due_ms = at_ms
 
 
 def advance(wheel: Wheel, time_ms: int) -> bool:

@@ -176,7 +176,7 @@ class Figures:
                 outs.append(_attached(state, figures, message))
                 continue
             figures.last_ms = max(figures.last_ms, message.time_ms)
-            _note(state, wheel, key, figures, message.time_ms, self._settings.item_idle_ms)
+            expiry.keep(state, wheel, key, figures, message.time_ms, self._settings.item_idle_ms)
             state.item.put(key, figures)
             touched[key] = message
         for key, message in touched.items():
@@ -197,11 +197,11 @@ class Figures:
             if figures is None or figures.due_ms != at_ms:
                 continue
             if figures.listed_ms >= 0 and not figures.deleted:
-                _note(state, wheel, key, figures, wheel.now_ms, self._settings.item_idle_ms)
+                expiry.keep(state, wheel, key, figures, wheel.now_ms, self._settings.item_idle_ms)
                 state.item.put(key, figures)
                 continue
             if figures.deleted and wheel.now_ms < figures.last_ms + 2 * STALE_MARGIN_MS:
-                _note(state, wheel, key, figures, figures.last_ms, 2 * STALE_MARGIN_MS)
+                expiry.keep(state, wheel, key, figures, figures.last_ms, 2 * STALE_MARGIN_MS)
                 state.item.put(key, figures)
                 continue
             # Sorts before all messages of that moment: the item may come back with this very one.
@@ -249,17 +249,6 @@ def scores_of(leader: Leader) -> dict[str, float]:
     """The shared lists a leader stands in, and what it is ordered by in each."""
     scores = list_scores(leader) if leader.listed else {}
     return scores if leader.fresh is None else {**scores, FRESH: leader.fresh}
-
-
-def _note(
-    state: FiguresState, wheel: Wheel, key: str, figures: ItemFigures, last_ms: int, idle_ms: int
-) -> None:
-    """Note when the item is to be forgotten, if that is later than noted before."""
-    at_ms = expiry.due_ms(last_ms, idle_ms, wheel.now_ms)
-    if at_ms > figures.due_ms:
-        expiry.note(state.due, wheel, key, at_ms)
-        state.wheel.put("", wheel)
-        figures.due_ms = at_ms
 
 
 def _forgotten(

@@ -34,6 +34,7 @@ from operators.stage import (
     Out,
     StructCodec,
     Table,
+    append,
     bucket_of,
     pair_key,
     scoped,
@@ -273,10 +274,7 @@ def _changes_nothing(user: UserHistory, signal: Signal) -> bool:
 
 
 def _append_to_log(state: HistoryState, key: str, user: UserHistory, entry: LogEntry) -> None:
-    chunk = pair_key(key, str(user.logged // LOG_CHUNK))
-    log = state.log.get(chunk) or []
-    log.append(entry)
-    state.log.put(chunk, log)
+    append(state.log, pair_key(key, str(user.logged // LOG_CHUNK)), entry)
     user.logged += 1
 
 

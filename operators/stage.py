@@ -192,6 +192,13 @@ def in_turn(waiting: Table[Any], turn: Table[str], limit: int | None) -> list[st
     return chosen
 
 
+def append(table: Table[list[V]], key: str, value: V) -> None:
+    """Put a value behind those of a chunk."""
+    values = table.get(key) or []
+    values.append(value)
+    table.put(key, values)
+
+
 def pair_key(owner: str, name: str) -> str:
     """Key of a name under an owner; the length in front makes it unambiguous."""
     return f"{len(owner)}:{owner}{name}"
