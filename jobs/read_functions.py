@@ -17,7 +17,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pandas as pd
@@ -78,6 +78,7 @@ Said = tuple[str | None, int, list[Any]]
 """Reason, bucket, messages for it."""
 
 NOTHING: Said = (None, 0, [])
+R = TypeVar("R", Interaction, Item)
 
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -164,6 +165,21 @@ class _Read(ScalarFunction):
         self._count("fallback", sum(isinstance(a, Answer) and a.fallback != "" for a in answers))
         return answers
 
+    def _say(
+        self,
+        said: list[Said],
+        asked: Sequence[tuple[int, R, Text]],
+        message: Callable[[R, Answer, Reading], Any],
+    ) -> None:
+        """Let the model read texts, and put what is to be said of their records in its places."""
+        answers = self._answers([text for _, _, text in asked])
+        for (at, record, text), answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Failure):
+                said[at] = self._dead(answer)
+            else:
+                reading = self._reading(text, answer)
+                said[at] = self._to(record.tenant, message(record, answer, reading))
+
     def _reading(self, text: Text, answer: Answer) -> Reading:
         found = answer.found
         return Reading(
@@ -194,12 +210,7 @@ class ReadEvents(_Read):
                     said[at] = self._dead(text)
                 else:
                     asked.append((at, event, text))
-        answers = self._answers([text for _, _, text in asked])
-        for (at, event, text), answer in zip(asked, answers, strict=True):
-            if isinstance(answer, Failure):
-                said[at] = self._dead(answer)
-            else:
-                said[at] = self._to(event.tenant, text_read(event, self._reading(text, answer)))
+        self._say(said, asked, lambda event, _, reading: text_read(event, reading))
         return _frame(said, {}, self._buckets)
 
 
@@ -241,13 +252,9 @@ class ReadItems(_Read):
                     said[at] = self._dead(text)
                 else:
                     asked.append((at, item, text))
-        answers = self._answers([text for _, _, text in asked])
-        for (at, item, text), answer in zip(asked, answers, strict=True):
-            if isinstance(answer, Failure):
-                said[at] = self._dead(answer)
-            else:
-                message = item_read(item, answer.content, self._reading(text, answer))
-                said[at] = self._to(item.tenant, message)
+        self._say(
+            said, asked, lambda item, answer, reading: item_read(item, answer.content, reading)
+        )
         return _frame(said, self._read_up(partitions, offsets), self._buckets)
 
     def _item(
