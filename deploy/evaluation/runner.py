@@ -22,7 +22,7 @@ from msgspec import Struct
 from deploy.evaluation.sources import EvaluationError
 from deploy.stack.layout import PROJECT
 from deploy.stack.processes import read_stat
-from operators.flink.keyed import unpack
+from operators.flink.payload import unpack
 
 M = TypeVar("M")
 CAPTURED = ("rows", "outcomes", "strategy")

@@ -25,9 +25,9 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from operators.flink.keyed import unpack
 from operators.flink.metrics import Coverage, CpuCounter, LatencyCounters
 from operators.flink.parsing import wall_clock_ms
+from operators.flink.payload import unpack
 from operators.results import ListRow
 from operators.rows import STATEMENTS, Row, RowSettings, Write, writes_of
 

@@ -14,8 +14,8 @@ from operators import feature_rows
 from operators.events import Rejected
 from operators.features_wire import ItemFeatures, ItemGone, parse_features
 from operators.flink.cassandra import SinkSettings, WriteFailedError, connect, patiently
-from operators.flink.keyed import unpack
 from operators.flink.metrics import CpuCounter
+from operators.flink.payload import unpack
 from operators.readings import Record
 from operators.rows import Value
 

@@ -1,8 +1,6 @@
-"""The one shell around every stage: bytes in, state, transition, bytes out.
+"""The one shell around every stage: text in, state, transition, text out.
 
-A batch comes as one row for a bucket: MessagePack lists in base64, joined by commas. Text because
-that is what crosses from the JVM into an embedded Python in one piece: BYTES are converted byte by
-byte, and arrays of text are not accepted at all by the DataStream bridge of PyFlink 2.3.
+A batch comes as one row for a bucket, its messages packed as `payload` says.
 """
 
 import gc
@@ -12,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from pybase64 import b64decode, b64encode_as_string
 from pyflink.common import Row, RowKind, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
@@ -20,6 +17,7 @@ from operators.flink import cores
 from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
 from operators.flink.pacing import Pace
+from operators.flink.payload import pack, unpack
 from operators.flink.state import (
     FlinkTable,
     Journal,
@@ -59,21 +57,7 @@ OUTPUT_TYPE = Types.ROW_NAMED(
     ["channel", "bucket", "payload"], [Types.STRING(), Types.INT(), Types.STRING()]
 )
 
-_ENCODER = msgspec.msgpack.Encoder()
 _JSON = msgspec.json.Encoder()
-
-
-def pack(messages: Sequence[Any]) -> str:
-    """A piece of a batch: base64 of a MessagePack list."""
-    return b64encode_as_string(_ENCODER.encode(messages))
-
-
-def unpack(decoder: msgspec.msgpack.Decoder[list[Any]], payload: str) -> list[Any]:
-    """All messages of a payload: pieces joined by commas."""
-    messages: list[Any] = []
-    for piece in payload.split(","):
-        messages += decoder.decode(b64decode(piece, validate=True))
-    return messages
 
 
 def record_lines(records: Iterable[tuple[str, str]]) -> str:

@@ -23,8 +23,8 @@ from operators.events import (
     parse_item,
     subject_of,
 )
-from operators.flink.keyed import pack
 from operators.flink.metrics import CpuCounter
+from operators.flink.payload import pack
 from operators.listing import deleted, listed
 from operators.stage import bucket_of, scoped
 

@@ -7,8 +7,8 @@ import pandas as pd
 from pyflink.table.udf import ScalarFunction, udf
 
 from operators.events import Rejected
-from operators.flink.keyed import pack
 from operators.flink.parsing import PARSED
+from operators.flink.payload import pack
 from operators.stage import bucket_of
 from operators.strategy import parse_gradient, parse_weights
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from deploy.evaluation.runner import Cost
 from jobs.settings import Recommend, load
 from operators.events import Border, parse_event, parse_item
-from operators.flink.keyed import pack
+from operators.flink.payload import pack
 from tests.graph import Graph
 
 FAR_MS = 2**52

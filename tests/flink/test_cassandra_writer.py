@@ -15,7 +15,7 @@ from jobs.recommend import sink_settings
 from jobs.settings import CASSANDRA_PASSWORD, Recommend, SettingsError
 from operators.flink import cassandra as sink
 from operators.flink.cassandra import CassandraExecutor, WriteFailedError, Writer, WriteRows
-from operators.flink.keyed import pack
+from operators.flink.payload import pack
 from operators.results import ForgetRow, ItemRow, ListRow, ProfileRow, SimilarRow, TrendingRow
 from operators.rows import STATEMENTS, RowSettings, Write, writes_of
 from tests.flink.fakes import FakeContext

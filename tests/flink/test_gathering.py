@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyflink.common import Row
 
-from operators.flink.keyed import HELD_BYTES_MAX, KeyedShell, pack, unpack
+from operators.flink.keyed import HELD_BYTES_MAX, KeyedShell
+from operators.flink.payload import pack, unpack
 from operators.meaning import Meaning
 from operators.stage import Out, StructCodec
 from tests.driven import noted

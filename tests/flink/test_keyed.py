@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyflink.common import Row
 
-from operators.flink.keyed import SETTLED_MAX, KeyedShell, pack, unpack
+from operators.flink.keyed import SETTLED_MAX, KeyedShell
 from operators.flink.meaning import Kept
+from operators.flink.payload import pack, unpack
 from operators.meaning import Meaning
 from operators.messages import Listed
 from operators.results import ListRow, ProfileRow

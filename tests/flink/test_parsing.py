@@ -9,8 +9,8 @@ import pytest
 from operators.admission import Admission, AdmissionSettings
 from operators.events import Border, Erase, Impression, Interaction, UserUpdate, parse_event
 from operators.figures import Figures, FiguresSettings
-from operators.flink.keyed import unpack
 from operators.flink.parsing import ParseEvents, ParseItems
+from operators.flink.payload import unpack
 from operators.messages import Listed
 from operators.stage import bucket_of
 from operators.strengths import Strengths

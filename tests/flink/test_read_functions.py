@@ -12,7 +12,7 @@ import pytest
 from jobs.read_functions import ReadEvents, ReadItems
 from operators.catalogue import Catalogue
 from operators.events import Border
-from operators.flink.keyed import unpack
+from operators.flink.payload import unpack
 from operators.readings import CaughtUp, ItemLeft, ItemRead, TextRead
 from operators.stage import bucket_of
 from tests.flink.fakes import FakeContext

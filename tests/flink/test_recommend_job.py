@@ -17,7 +17,7 @@ import pytest
 from operators.describing import featured, written
 from operators.events import Border
 from operators.features_wire import ItemFeatures, Named, Near, TextSignal, encode, on_wire
-from operators.flink.keyed import unpack
+from operators.flink.payload import unpack
 from operators.learning import LearningSettings
 from operators.messages import SOURCES, Outcome
 from operators.results import ListRow, ProfileRow, SimilarRow

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.flink.keyed import pack
+from operators.flink.payload import pack
 from operators.flink.state import FlinkTable, Journal, open_journal, open_table, state_name
 from operators.stage import BytesCodec, StructCodec
 from tests.flink.fakes import FakeContext, FakeMapState

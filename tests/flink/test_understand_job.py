@@ -20,7 +20,7 @@ from operators.features_wire import (
     vector_of,
 )
 from operators.flink.features import writes_of
-from operators.flink.keyed import unpack
+from operators.flink.payload import unpack
 from operators.naming import identity, shown
 from operators.readings import Record
 from tests.builders import event, listing
