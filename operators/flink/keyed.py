@@ -41,8 +41,8 @@ COLLECTED_EVERY = (100_000, 20, 100)
 """Thresholds of Python's search for cycles. Stages make none, and each full search walks all the
 decoded values that are kept at hand: fifths of a second in which every stage stands still."""
 
-RECORDS_MAX = 1000
-"""Records in one row."""
+RECORDS_MAX = 50
+"""Records in one row: Flink copies all lines of a row once for each of them."""
 
 HELD_BYTES_MAX = 1_000_000
 """Length of what a bucket gathers at the most: a backlog must not become one batch."""
