@@ -9,8 +9,8 @@ and what it cannot do early it does late. Where it is not, it gathers less, and 
 
 Stages that share an interpreter keep each other waiting, so none of them may be at work most of its
 time although all they have is used. Where what comes is late already, by a backlog, that is reason
-enough: a list of seconds ago loses nothing by the seconds it waits, and a backlog of MovieLens is
-worked off a quarter faster.
+enough: a list of many seconds ago loses little by two more, and larger batches work off a backlog
+sooner.
 
 Up fast and down slowly, as TCP goes down fast and up slowly (Chiu and Jain, 1989), and for the same
 reason: it settles a little above what the load needs instead of swinging about it.

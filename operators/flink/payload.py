@@ -5,8 +5,8 @@ into an embedded Python in one piece: BYTES are converted byte by byte, and arra
 accepted at all by the DataStream bridge of PyFlink 2.3.
 
 A long piece is compressed. Its text is written, read and copied a dozen times (exchanges, windows,
-journal, checkpoints), so that two fifths of a job's CPU went by the number of characters; LZ4
-halves them for 2 us a kB.
+journal, checkpoints); LZ4 halves it for 2 us a kB. A backlog then costs a quarter less: .73 instead
+of .96 ms of CPU an event of MovieLens, .87 instead of 1.18 of made-up users.
 """
 
 from collections.abc import Sequence

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyflink.common import Row
 
-from operators.flink.keyed import SETTLED_MAX, KeyedShell
+from operators.flink.keyed import RECORDS_MAX, SETTLED_MAX, KeyedShell
 from operators.flink.meaning import Kept
 from operators.flink.payload import pack, unpack
 from operators.meaning import Meaning
 from operators.messages import Listed
 from operators.results import ListRow, ProfileRow
 from operators.rows import Row as ResultRow
-from operators.stage import Out, StructCodec, bucket_of, scoped
+from operators.stage import Out, StructCodec, bucket_of, scoped, settle_nothing
 from tests.builders import event
 from tests.driven import noted
 from tests.flink.fakes import FakeContext, NotedStage
@@ -34,6 +34,15 @@ def stage_named(name):
     return next(stage for stage in stages() if stage.name == name)
 
 
+def shell_of(make, context, **other):
+    """A shell that is open; `other` than usual for tests."""
+    usual = {"buckets": 1, "meaning": Meaning(), "cache_size": 5, "journal_batches": 3,
+             "settle_ms": 1000, "event_time": False}  # fmt: skip
+    shell = KeyedShell(make, **{**usual, **other})
+    shell.open(context)
+    return shell
+
+
 class Workers:
     """A shell a stage, fed window by window as the job would; `crash` loses what is in memory."""
 
@@ -45,12 +54,10 @@ class Workers:
     def start(self):
         self.shells = {}
         for name, context in self.contexts.items():
-            shell = KeyedShell(
-                partial(stage_named, name), buckets=BUCKETS, meaning=Meaning(), cache_size=5,
-                journal_batches=self.journal_batches, settle_ms=1000, event_time=False,
+            self.shells[name] = shell_of(
+                partial(stage_named, name), context, buckets=BUCKETS,
+                journal_batches=self.journal_batches,
             )  # fmt: skip
-            shell.open(context)
-            self.shells[name] = shell
 
     crash = start
 
@@ -141,6 +148,27 @@ def test_timers_bring_the_profiles_of_all_buckets():
     assert workers.settle() == []
 
 
+class Recorded(NotedStage):
+    """Makes a record of every message."""
+
+    name = "recorded"
+    codecs: ClassVar = {}
+    settle = staticmethod(settle_nothing)
+
+    def apply(self, state, batch):
+        return [Out("outcomes", "", one.item) for one in batch]
+
+
+def test_records_go_out_in_order_some_a_row():
+    context, items = FakeContext(), [f"i{number:04}" for number in range(2 * RECORDS_MAX + 1)]
+    shell = shell_of(Recorded, context, records={"outcomes": lambda item: (item, "{}")})
+    context.key = 0
+    rows = shell.process_element(Row(0, pack([noted("u", item, 1) for item in items])), context)
+    lines = [row[2].split("\n") for row in rows]
+    assert [len(some) for some in lines] == [RECORDS_MAX, RECORDS_MAX, 1]
+    assert [line for some in lines for line in some] == [f'"{item}"\t{{}}' for item in items]
+
+
 def test_what_a_stage_counts_reaches_the_metrics():
     workers = Workers()
     one = event("u", "i", 1000)
@@ -185,11 +213,7 @@ class Replayed:
         self.start()
 
     def start(self):
-        self.shell = KeyedShell(
-            Held, buckets=1, meaning=Meaning(), cache_size=5, journal_batches=3, settle_ms=1000,
-            event_time=True,
-        )  # fmt: skip
-        self.shell.open(self.context)
+        self.shell = shell_of(Held, self.context, event_time=True)
 
     def batch(self, item, time_ms):
         self.context.time_ms = time_ms
@@ -250,11 +274,7 @@ def test_every_shell_looks_at_what_its_state_was_made_with(caplog):
     context = FakeContext()
     context.key = 0
     for settings_of_now in ({"buckets": "1"}, {"buckets": "2"}):
-        shell = KeyedShell(
-            Held, buckets=1, meaning=Meaning("", settings_of_now), cache_size=5, journal_batches=3,
-            settle_ms=1000, event_time=True,
-        )  # fmt: skip
-        shell.open(context)
+        shell = shell_of(Held, context, meaning=Meaning("", settings_of_now), event_time=True)
         list(shell.process_element(Row(0, pack([noted("u", "a", 1)])), context))
     assert [record.message.split(":")[0] for record in caplog.records] == ["stage held"]
 
@@ -265,12 +285,7 @@ def test_a_bucket_with_work_settles_in_turn_and_an_idle_one_settles_all():
     context.key = 0
 
     def start() -> KeyedShell:
-        shell = KeyedShell(
-            partial(stage_named, "ranking"), buckets=1, meaning=Meaning(), cache_size=5,
-            journal_batches=1000, settle_ms=1000, event_time=False,
-        )  # fmt: skip
-        shell.open(context)
-        return shell
+        return shell_of(partial(stage_named, "ranking"), context, journal_batches=1000)
 
     def act(user: str, seq: int) -> None:
         list(shell.process_element((0, pack([noted(user, "i", seq, seq=seq)])), context))
