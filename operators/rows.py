@@ -23,6 +23,7 @@ Value = bytes | None
 _INT = struct.Struct(">i")
 _LONG = struct.Struct(">q")
 _SCORES = struct.Struct(">ifif")
+_HEAD = struct.Struct(">ii")
 _NULL = _INT.pack(-1)
 _FLOAT = struct.Struct(">if")
 NO_TEXT = 255
@@ -195,25 +196,28 @@ def _field(data: bytes) -> bytes:
 
 
 def _items(items: Iterable[_Item]) -> bytes:
-    """A list of `recommended_item`: count, then each element and each of its fields sized."""
-    texts: dict[str, bytes] = {}
+    """A list of `recommended_item`: count, then each element and each of its fields sized.
 
-    def text(value: str) -> bytes:
-        known = texts.get(value)
-        if known is None:
-            known = texts[value] = _field(value.encode())
-        return known
-
+    What an item shares with others of the list, its source, seed and reason, is encoded once.
+    """
+    tails: dict[tuple[str, str | None, str, float], bytes] = {}
     parts = [b""]
     for item, score, part, source, seed, reason, chance in items:
-        parts.append(
-            _field(
-                _field(item.encode()) + _SCORES.pack(4, score, 4, part) + text(source)
-                + (_NULL if seed is None else text(seed)) + text(reason) + _FLOAT.pack(4, chance)
-            )
-        )  # fmt: skip
-    parts[0] = _INT.pack(len(parts) - 1)
+        about = source, seed, reason, chance
+        tail = tails.get(about)
+        if tail is None:
+            tail = tails[about] = _about(*about)
+        name = item.encode()
+        head = _HEAD.pack(_INT.size + len(name) + _SCORES.size + len(tail), len(name))
+        parts += (head, name, _SCORES.pack(4, score, 4, part), tail)
+    parts[0] = _INT.pack(len(parts) // 4)
     return b"".join(parts)
+
+
+def _about(source: str, seed: str | None, reason: str, chance: float) -> bytes:
+    """The last fields of a `recommended_item`."""
+    named = _NULL if seed is None else _field(seed.encode())
+    return _field(source.encode()) + named + _field(reason.encode()) + _FLOAT.pack(4, chance)
 
 
 def _texts(values: Sequence[str]) -> bytes:
