@@ -268,7 +268,7 @@ class KeyedShell(KeyedProcessFunction):
             return 0, 0, self._stage.settle(self._state, SETTLED_MAX if some else None)
         batch = unpack(self._decoder, payload)
         batch.sort(key=self._stage.order)
-        _, newest_ms, _ = self._stage.order(batch[-1])
+        newest_ms = self._stage.order(batch[-1])[1] if batch else 0
         return len(batch), newest_ms, self._stage.apply(self._state, batch)
 
     def _set_timer(self, bucket: int, ctx: KeyedProcessFunction.Context) -> None:

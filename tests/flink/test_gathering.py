@@ -126,6 +126,12 @@ def test_the_pace_hears_how_late_the_newest_message_is(monkeypatch):
     assert worker.late_ms == [10, 5000]
 
 
+def test_a_batch_without_messages_is_no_stumbling_block():
+    worker = Worker()
+    assert worker.batch("a", times_ms=[]) == ["=0"]
+    assert worker.batch("b") == ["b=1"]
+
+
 def test_a_worker_that_gathers_by_the_clock_of_its_own_does_so():
     """With the real pace: a stage that works all its time, by its clock, gathers."""
     worker = Worker()
