@@ -12,6 +12,8 @@ time although all they have is used. Where what comes is late already, by a back
 enough: a list of many seconds ago loses little by two more, and larger batches work off a backlog
 sooner.
 
+And where nothing has come for a while, a batch does not wait: what there was to do is done.
+
 Up fast and down slowly, as TCP goes down fast and up slowly (Chiu and Jain, 1989), and for the same
 reason: it settles a little above what the load needs instead of swinging about it.
 """
@@ -43,7 +45,7 @@ class Pace:
         self._max_ms, self._clock_ns = hold_max_ms, clock_ns
         self._hold_ms = self._busy_ns = 0
         self._late_ms = NEVER_MS
-        self._looked_ns = clock_ns()
+        self._looked_ns = self._came_ns = clock_ns()
 
     def worked(self, busy_ns: int, late_ms: int) -> None:
         """Note that the stage has worked for so long just now.
@@ -58,20 +60,24 @@ class Pace:
     def hold_ms(self) -> int:
         """How long a batch that comes now waits for others."""
         now_ns = self._clock_ns()
+        quiet_ns, self._came_ns = now_ns - self._came_ns, now_ns
+        if quiet_ns > LOOKS_EVERY_NS:
+            self._hold_ms = self._busy_ns = 0
+            self._looked_ns, self._late_ms = now_ns, NEVER_MS
         passed_ns = now_ns - self._looked_ns
         if passed_ns >= LOOKS_EVERY_NS:
-            self._look(self._busy_ns / passed_ns, passed_ns // LOOKS_EVERY_NS)
+            self._look(self._busy_ns / passed_ns)
             self._looked_ns, self._busy_ns, self._late_ms = now_ns, 0, NEVER_MS
         return self._hold_ms
 
-    def _look(self, share: float, periods: int) -> None:
-        """Gather longer or shorter; a long time without a batch counts for many looks."""
+    def _look(self, share: float) -> None:
+        """Gather longer or shorter."""
         late = self._late_ms > LATE_MS
         busy, idle = (BUSY_LATE, IDLE_LATE) if late else (BUSY, IDLE)
         if share > busy:
             self._hold_ms = min(self._max_ms, max(FIRST_MS, 2 * self._hold_ms))
             return
         less_ms = self._hold_ms * 7 // 8
-        self._hold_ms = less_ms if share > idle else self._hold_ms >> min(periods, 32)
+        self._hold_ms = less_ms if share > idle else self._hold_ms // 2
         if self._hold_ms < FIRST_MS:
             self._hold_ms = 0

@@ -50,10 +50,15 @@ def test_whatever_was_there_once_goes_away_when_the_load_can_be_borne():
     assert load.looks(0.1, 5) == [1000, 500, 250, 125, 0]
 
 
-def test_one_event_after_a_quiet_time_does_not_wait():
+@pytest.mark.parametrize("late_ms", [0, LATE_MS + 1])
+def test_one_event_after_a_quiet_time_does_not_wait(late_ms):
+    """Half a second is quiet enough, however busy it was until then."""
     load = Load()
-    load.looks(1.0, 5)
-    load.now_ns += 60 * LOOKS_EVERY_NS
+    load.looks(1.0, 5, late_ms)
+    load.pace.worked(LOOKS_EVERY_NS, late_ms)
+    load.now_ns += LOOKS_EVERY_NS + 1
+    assert load.pace.hold_ms() == 0
+    load.now_ns += LOOKS_EVERY_NS
     assert load.pace.hold_ms() == 0
 
 
