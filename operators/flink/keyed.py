@@ -250,7 +250,7 @@ class KeyedShell(KeyedProcessFunction):
             payload = self._journal.release(bucket)
         else:
             self._journal.note(bucket, payload)
-        messages, newest_ms, outs = self._apply(payload)
+        messages, outs = self._apply(payload)
         if self._journal.full(bucket):
             for table in self._tables.values():
                 table.store()
@@ -258,18 +258,16 @@ class KeyedShell(KeyedProcessFunction):
         rows = self._rows(bucket, outs)
         busy_ns = time.perf_counter_ns() - started_ns
         self._metrics.batch(messages, busy_ns)
-        self._pace.worked(busy_ns, time.time_ns() // 1_000_000 - newest_ms)
+        self._pace.worked(busy_ns)
         return rows
 
-    def _apply(self, payload: str) -> tuple[int, int, list[Out]]:
-        """Messages, the time of the newest (0 for none), and the answers."""
+    def _apply(self, payload: str) -> tuple[int, list[Out]]:
         if payload in (Journal.SETTLED, Journal.SETTLED_SOME):
             some = payload == Journal.SETTLED_SOME
-            return 0, 0, self._stage.settle(self._state, SETTLED_MAX if some else None)
+            return 0, self._stage.settle(self._state, SETTLED_MAX if some else None)
         batch = unpack(self._decoder, payload)
         batch.sort(key=self._stage.order)
-        newest_ms = self._stage.order(batch[-1])[1] if batch else 0
-        return len(batch), newest_ms, self._stage.apply(self._state, batch)
+        return len(batch), self._stage.apply(self._state, batch)
 
     def _set_timer(self, bucket: int, ctx: KeyedProcessFunction.Context) -> None:
         """Settle at the next multiple of `settle_ms`, unless that is arranged."""

@@ -53,10 +53,7 @@ class Worker:
     def start(self):
         self.shell = shell_of_batches(journal_batches=self.journal_batches)
         self.shell.open(self.context)
-        self.late_ms = []
-        self.shell._pace = SimpleNamespace(
-            hold_ms=lambda: self.hold_ms, worked=lambda _, late_ms: self.late_ms.append(late_ms)
-        )
+        self.shell._pace = SimpleNamespace(hold_ms=lambda: self.hold_ms, worked=lambda _: None)
 
     def batch(self, item, hold_ms=0, times_ms=(1,)):
         self.hold_ms = hold_ms
@@ -117,15 +114,6 @@ def test_much_is_worked_on_at_once(monkeypatch):
     assert HELD_BYTES_MAX > 200
 
 
-def test_the_pace_hears_how_late_the_newest_message_is(monkeypatch):
-    monkeypatch.setattr("operators.flink.keyed.time.time_ns", lambda: 5_000_000_000)
-    worker = Worker()
-    worker.batch("a", times_ms=[4000, 4990, 10])
-    assert worker.late_ms == [10]
-    worker.timers(SETTLE_MS)  # what holds back says nothing of when events come
-    assert worker.late_ms == [10, 5000]
-
-
 def test_a_batch_without_messages_is_no_stumbling_block():
     worker = Worker()
     assert worker.batch("a", times_ms=[]) == ["=0"]
@@ -142,7 +130,7 @@ def test_a_worker_that_gathers_by_the_clock_of_its_own_does_so():
     shell._pace._looked_ns = 0
     worker.shell = shell
     assert worker.batch("a") == ["a=1"]
-    shell._pace.worked(10**9, 0)
+    shell._pace.worked(10**9)
     clock.ns = 10**9
     assert worker.batch("b") == []
     assert worker.timers() == ["b=2"]
