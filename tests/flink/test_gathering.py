@@ -55,9 +55,9 @@ class Worker:
         self.shell.open(self.context)
         self.shell._pace = SimpleNamespace(hold_ms=lambda: self.hold_ms, worked=lambda _: None)
 
-    def batch(self, item, hold_ms=0, times_ms=(1,)):
+    def batch(self, *items, hold_ms=0):
         self.hold_ms = hold_ms
-        row = Row(0, pack([noted("u", item, time_ms) for time_ms in times_ms]))
+        row = Row(0, pack([noted("u", item, 1) for item in items]))
         return self.told(self.shell.process_element(row, self.context))
 
     def timers(self, to_ms=SETTLE_MS - 1):
@@ -116,7 +116,7 @@ def test_much_is_worked_on_at_once(monkeypatch):
 
 def test_a_batch_without_messages_is_no_stumbling_block():
     worker = Worker()
-    assert worker.batch("a", times_ms=[]) == ["=0"]
+    assert worker.batch() == ["=0"]
     assert worker.batch("b") == ["b=1"]
 
 
