@@ -133,7 +133,8 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         journal_batches: Batches of a bucket after which its changed state is stored; until then a
             restore applies the noted batches once more.
         hold_max_ms: Live, how long a stage that is at work most of its time gathers micro-batches
-            at the most, to keep up with fewer and larger ones; 0 for never.
+            at the most, to keep up with fewer and larger ones; those of a backlog, older than ten
+            seconds, sooner. 0 for never.
         buffer_timeout_ms: How long an exchange between tasks may hold a record back. Records are
             whole batches, few a second: at 0 each goes at once, and no thread looks for any.
         parallelism: Of the job; None means the cluster's default.

@@ -7,6 +7,7 @@ import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from pyflink.common import Row, RowKind, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
 from operators.flink import cores
+from operators.flink.gathering import Gathering
 from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
 from operators.flink.pacing import Pace
@@ -43,9 +45,6 @@ decoded values that are kept at hand: fifths of a second in which every stage st
 
 RECORDS_MAX = 50
 """Records in one row: Flink copies all lines of a row once for each of them."""
-
-HELD_BYTES_MAX = 1_000_000
-"""Length of what a bucket gathers at the most: a backlog must not become one batch."""
 
 RecordOf = Callable[[Any], tuple[str, str]]
 """Key and value of the record of a message, JSON."""
@@ -125,7 +124,6 @@ class KeyedShell(KeyedProcessFunction):
         self._hold_max_ms = 0 if event_time else hold_max_ms
         self._worked: set[int] = set()
         self._timed: set[int] = set()
-        self._held_until_ms: dict[int, int] = {}
         self._telling = False
         self._whole = frozenset(whole)
 
@@ -133,9 +131,10 @@ class KeyedShell(KeyedProcessFunction):
         cores.OF_PROCESS.keep()
         gc.set_threshold(*COLLECTED_EVERY)
         stage = self._stage = self._make()
-        self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(
+        decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(
             list[stage.inputs]  # type: ignore[name-defined]
         )
+        self._decode = partial(unpack, decoder)
         self._tables: dict[str, FlinkTable[Any]] = {
             table: open_table(
                 runtime_context,
@@ -155,6 +154,7 @@ class KeyedShell(KeyedProcessFunction):
         self._settles = stage.settle is not settle_nothing
         self._metrics = StageMetrics(runtime_context, stage.name, self._tables.values())
         self._pace = Pace(self._hold_max_ms)
+        self._gathering = Gathering(self._journal, self._decode, stage.order, self._settle_ms)
 
     def close(self) -> None:
         cores.OF_PROCESS.leave()
@@ -182,9 +182,8 @@ class KeyedShell(KeyedProcessFunction):
             return self._settle_first(bucket, timestamp)
         rows: list[Row] = []
         settles = timestamp % self._settle_ms == 0
-        due = settles or timestamp >= self._held_until_ms.get(bucket, 0)
-        if due and self._journal.holds(bucket):
-            rows += self._step(bucket, None)
+        if self._gathering.is_due(bucket, timestamp) or (settles and self._gathering.waits(bucket)):
+            rows += self._release(bucket)
         if settles:
             rows += self._settle(bucket, ctx)
         else:
@@ -194,20 +193,14 @@ class KeyedShell(KeyedProcessFunction):
 
     def _take(self, bucket: int, payload: str, ctx: KeyedProcessFunction.Context) -> list[Row]:
         """Work on a batch, or gather it with others while there is more than can be done."""
-        hold_ms = self._pace.hold_ms()
-        waiting = self._journal.holds(bucket)
-        if not hold_ms and not waiting:
+        hold = self._pace.hold()
+        if not hold.late_ms and not self._gathering.waits(bucket):
             return self._step(bucket, payload)
-        length = self._journal.hold(bucket, payload)
+        started_ns = time.perf_counter_ns()
+        due = self._gathering.add(bucket, payload, hold, ctx.timer_service())
         self._metrics.count("held", 1)
-        if not hold_ms or length >= HELD_BYTES_MAX:
-            return self._step(bucket, None)
-        if not waiting:
-            timers = ctx.timer_service()
-            then_ms = timers.current_processing_time() + hold_ms
-            self._held_until_ms[bucket] = then_ms + (then_ms % self._settle_ms == 0)
-            timers.register_processing_time_timer(self._held_until_ms[bucket])
-        return []
+        self._pace.worked(time.perf_counter_ns() - started_ns)
+        return self._release(bucket) if due else []
 
     def _settle(self, bucket: int, ctx: KeyedProcessFunction.OnTimerContext) -> list[Row]:
         """Live, what a bucket holds back, or some of it where it has other work."""
@@ -240,17 +233,22 @@ class KeyedShell(KeyedProcessFunction):
         for noted in self._journal.unread(bucket):
             self._apply(noted)
 
-    def _step(self, bucket: int, payload: str | None) -> list[Row]:
-        """Note a batch, apply it, store the tables if it is time; rows of the answers.
-
-        None stands for what has been gathered.
-        """
+    def _release(self, bucket: int) -> list[Row]:
+        """Work on what was gathered, as one batch."""
         started_ns = time.perf_counter_ns()
-        if payload is None:
-            payload = self._journal.release(bucket)
-        else:
-            self._journal.note(bucket, payload)
-        messages, outs = self._apply(payload)
+        batch = self._gathering.take(bucket)
+        return self._answer(bucket, started_ns, len(batch), self._apply_batch(batch))
+
+    def _step(self, bucket: int, payload: str) -> list[Row]:
+        """Note a batch and work on it."""
+        started_ns = time.perf_counter_ns()
+        self._journal.note(bucket, payload)
+        return self._answer(bucket, started_ns, *self._apply(payload))
+
+    def _answer(
+        self, bucket: int, started_ns: int, messages: int, outs: Sequence[Out]
+    ) -> list[Row]:
+        """Store the tables if it is time; rows of the answers."""
         if self._journal.full(bucket):
             for table in self._tables.values():
                 table.store()
@@ -265,9 +263,12 @@ class KeyedShell(KeyedProcessFunction):
         if payload in (Journal.SETTLED, Journal.SETTLED_SOME):
             some = payload == Journal.SETTLED_SOME
             return 0, self._stage.settle(self._state, SETTLED_MAX if some else None)
-        batch = unpack(self._decoder, payload)
+        batch = self._decode(payload)
+        return len(batch), self._apply_batch(batch)
+
+    def _apply_batch(self, batch: list[Any]) -> list[Out]:
         batch.sort(key=self._stage.order)
-        return len(batch), self._stage.apply(self._state, batch)
+        return self._stage.apply(self._state, batch)
 
     def _set_timer(self, bucket: int, ctx: KeyedProcessFunction.Context) -> None:
         """Settle at the next multiple of `settle_ms`, unless that is arranged."""

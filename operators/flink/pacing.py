@@ -7,18 +7,36 @@ falls behind for good. So it watches what part of its time it works. Where that 
 gathers twice as long every time it looks: batches grow, a user's several events become one list,
 and what it cannot do early it does late. Where it is not, it gathers less, and soon not at all.
 
+Stages that share an interpreter keep each other waiting, so none of them may be at work most of its
+time although all they have is used. So what is late already, by a backlog, is gathered much sooner:
+a list of many seconds ago loses little by two more, and larger batches work off a backlog sooner.
+What is fresh waits for nothing of this, and takes along what its bucket has gathered.
+
 Up fast and down slowly, as TCP goes down fast and up slowly (Chiu and Jain, 1989), and for the same
-reason: it settles a little above what the load needs instead of swinging about it.
+reason: it settles a little above what the load needs instead of swinging about it. But where
+nothing came for a while, all that there was to do is done, and the next batch does not wait.
 """
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 LOOKS_EVERY_NS = 500_000_000
 BUSY, IDLE = 0.67, 0.35
 """Shares of its time: above the one a stage gathers longer, below the other half as long."""
+BUSY_LATE, IDLE_LATE = 0.25, 0.12
+"""The same for batches in which all is late."""
+LATE_MS = 10_000
+"""Older than this, a message is late: it waited elsewhere for longer than all stages let it."""
 FIRST_MS = 125
 """Nothing shorter is worth a timer."""
+
+
+class Hold(NamedTuple):
+    """How long a batch that comes now waits for others: one with a fresh message, one without."""
+
+    fresh_ms: int
+    late_ms: int
 
 
 class Pace:
@@ -31,28 +49,37 @@ class Pace:
 
     def __init__(self, hold_max_ms: int, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._max_ms, self._clock_ns = hold_max_ms, clock_ns
-        self._hold_ms = self._busy_ns = 0
-        self._looked_ns = clock_ns()
+        self._hold = Hold(0, 0)
+        self._busy_ns = 0
+        self._looked_ns = self._came_ns = clock_ns()
 
     def worked(self, busy_ns: int) -> None:
         """Note that the stage has worked for so long just now."""
         self._busy_ns += busy_ns
+        self._came_ns += busy_ns
 
-    def hold_ms(self) -> int:
+    def hold(self) -> Hold:
         """How long a batch that comes now waits for others."""
         now_ns = self._clock_ns()
+        quiet_ns, self._came_ns = now_ns - self._came_ns, now_ns
         passed_ns = now_ns - self._looked_ns
-        if passed_ns >= LOOKS_EVERY_NS:
-            self._look(self._busy_ns / passed_ns, passed_ns // LOOKS_EVERY_NS)
-            self._looked_ns, self._busy_ns = now_ns, 0
-        return self._hold_ms
+        if quiet_ns > LOOKS_EVERY_NS:
+            self._hold = Hold(0, 0)
+        elif passed_ns >= LOOKS_EVERY_NS:
+            share = self._busy_ns / passed_ns
+            fresh_ms, late_ms = self._hold
+            self._hold = Hold(
+                self._next_ms(fresh_ms, share, BUSY, IDLE),
+                self._next_ms(late_ms, share, BUSY_LATE, IDLE_LATE),
+            )
+        else:
+            return self._hold
+        self._looked_ns, self._busy_ns = now_ns, 0
+        return self._hold
 
-    def _look(self, share: float, periods: int) -> None:
-        """Gather longer or shorter; a long time without a batch counts for many looks."""
-        if share > BUSY:
-            self._hold_ms = min(self._max_ms, max(FIRST_MS, 2 * self._hold_ms))
-            return
-        less_ms = self._hold_ms * 7 // 8
-        self._hold_ms = less_ms if share > IDLE else self._hold_ms >> min(periods, 32)
-        if self._hold_ms < FIRST_MS:
-            self._hold_ms = 0
+    def _next_ms(self, hold_ms: int, share: float, busy: float, idle: float) -> int:
+        """Longer or shorter."""
+        if share > busy:
+            return min(self._max_ms, max(FIRST_MS, 2 * hold_ms))
+        less_ms = hold_ms * 7 // 8 if share > idle else hold_ms // 2
+        return less_ms if less_ms >= FIRST_MS else 0

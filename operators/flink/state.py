@@ -240,16 +240,14 @@ class Journal:
         held.append(batch)
         return sum(map(len, held))
 
-    def holds(self, bucket: int) -> int:
-        """Number of batches that wait."""
-        return len(self._noted[bucket].held)
+    def held(self, bucket: int) -> list[str]:
+        """The batches that wait."""
+        return self._noted[bucket].held
 
-    def release(self, bucket: int) -> str:
-        """Those that wait as one batch, which is applied now."""
+    def release(self, bucket: int) -> None:
+        """Those that wait are applied now, as one."""
         self.note(bucket, self.HELD)
-        noted = self._noted[bucket]
-        held, noted.held = noted.held, []
-        return ",".join(held)
+        self._noted[bucket].held = []
 
     def full(self, bucket: int) -> bool:
         """Whether it is time to store the tables."""

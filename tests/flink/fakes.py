@@ -56,6 +56,7 @@ class FakeContext:
         self.counts: dict[str, int] = defaultdict(int)
         self.gauges: dict[str, Any] = {}
         self.time_ms = 0
+        self.processing_ms = 0
 
     def get_map_state(self, descriptor):
         return FakeMapState(self, descriptor.name)
@@ -87,7 +88,7 @@ class FakeContext:
         return self
 
     def current_processing_time(self):
-        return 0
+        return self.processing_ms
 
     def register_processing_time_timer(self, at):
         self.timers.add((at, self.key))

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyflink.common import Row
 
-from operators.flink.keyed import HELD_BYTES_MAX, KeyedShell
+from operators.flink.gathering import HELD_BYTES_MAX
+from operators.flink.keyed import KeyedShell
+from operators.flink.pacing import LATE_MS, Hold, Pace
 from operators.flink.payload import pack, unpack
 from operators.meaning import Meaning
 from operators.stage import Out, StructCodec
@@ -43,21 +45,25 @@ def shell_of_batches(*, journal_batches=9, event_time=False, hold_max_ms=0):
 
 
 class Worker:
-    """One bucket of it; `hold_ms` says how long it gathers, a crash loses what is in memory."""
+    """One bucket of it; `hold` says how long it gathers, a crash loses what is in memory."""
 
     def __init__(self, journal_batches=1000):
         self.context, self.journal_batches = FakeContext(), journal_batches
-        self.context.key, self.hold_ms = 0, 0
+        self.context.key, self.hold = 0, Hold(0, 0)
         self.start()
 
     def start(self):
         self.shell = shell_of_batches(journal_batches=self.journal_batches)
         self.shell.open(self.context)
-        self.shell._pace = SimpleNamespace(hold_ms=lambda: self.hold_ms, worked=lambda _: None)
+        self.shell._pace = SimpleNamespace(hold=lambda: self.hold, worked=lambda _: None)
 
     def batch(self, *items, hold_ms=0):
-        self.hold_ms = hold_ms
-        row = Row(0, pack([noted("u", item, 1) for item in items]))
+        return self.sent(dict.fromkeys(items, 1), Hold(hold_ms, hold_ms))
+
+    def sent(self, times_ms, hold):
+        """A batch of items with their times."""
+        self.hold = hold
+        row = Row(0, pack([noted("u", item, at_ms) for item, at_ms in times_ms.items()]))
         return self.told(self.shell.process_element(row, self.context))
 
     def timers(self, to_ms=SETTLE_MS - 1):
@@ -107,11 +113,53 @@ def test_a_settlement_comes_behind_what_waits():
 
 def test_much_is_worked_on_at_once(monkeypatch):
     worker = Worker()
-    monkeypatch.setattr("operators.flink.keyed.HELD_BYTES_MAX", 200)
+    monkeypatch.setattr("operators.flink.gathering.HELD_BYTES_MAX", 200)
     told = [worker.batch(f"item-{number}", hold_ms=500) for number in range(9)]
     assert any(told)
     assert not all(told)
     assert HELD_BYTES_MAX > 200
+
+
+NOW_MS = 7 * SETTLE_MS + 1
+LATE, FRESH = NOW_MS - LATE_MS - 1, NOW_MS - LATE_MS
+
+
+@pytest.fixture
+def behind():
+    """A worker on which two late batches wait, by a load under which a fresh one would not."""
+    worker = Worker()
+    worker.context.processing_ms = NOW_MS
+    assert [worker.sent({item: LATE}, Hold(0, 1500)) for item in "ab"] == [[], []]
+    return worker
+
+
+def test_what_is_late_waits_and_the_first_fresh_message_takes_it_along(behind):
+    assert behind.sent({"d": FRESH, "c": LATE}, Hold(0, 1500)) == ["a+b+c+d=4"]
+    assert behind.timers(NOW_MS + 1500) == []
+
+
+def test_late_batches_go_when_their_time_is_over(behind):
+    assert behind.timers(NOW_MS + 1499) == []
+    assert behind.timers(NOW_MS + 1500) == ["a+b=2"]
+
+
+def test_a_fresh_batch_that_has_to_wait_itself_shortens_the_waiting_of_late_ones(behind):
+    assert behind.sent({"c": FRESH}, Hold(200, 1500)) == []
+    assert behind.timers(NOW_MS + 199) == []
+    assert behind.timers(NOW_MS + 200) == ["a+b+c=3"]
+
+
+def test_a_late_batch_does_not_lengthen_the_waiting_of_a_fresh_one():
+    worker = Worker()
+    worker.context.processing_ms = NOW_MS
+    worker.sent({"a": FRESH}, Hold(200, 1500))
+    worker.sent({"b": LATE}, Hold(200, 1500))
+    assert worker.timers(NOW_MS + 200) == ["b+a=2"]
+
+
+def test_a_fresh_message_takes_along_what_waited_before_a_crash(behind):
+    behind.start()
+    assert behind.sent({"c": FRESH}, Hold(0, 1500)) == ["a+b+c=3"]
 
 
 def test_a_batch_without_messages_is_no_stumbling_block():
@@ -126,8 +174,7 @@ def test_a_worker_that_gathers_by_the_clock_of_its_own_does_so():
     clock = SimpleNamespace(ns=0)
     shell = shell_of_batches(hold_max_ms=500)
     shell.open(worker.context)
-    shell._pace._clock_ns = lambda: clock.ns
-    shell._pace._looked_ns = 0
+    shell._pace = Pace(500, lambda: clock.ns)
     worker.shell = shell
     assert worker.batch("a") == ["a=1"]
     shell._pace.worked(10**9)
@@ -142,8 +189,11 @@ def test_only_a_live_stage_gathers(event_time):
     assert shell._hold_max_ms == (0 if event_time else 500)
 
 
+HOLDS = {"batch": Hold(0, 0), "late": Hold(0, 700), "hold": Hold(500, 500)}
 STEPS = st.lists(
-    st.sampled_from(["batch", "hold", "timer", "settle", "crash"]), min_size=1, max_size=30
+    st.sampled_from(["batch", "late", "hold", "timer", "settle", "crash"]),
+    min_size=1,
+    max_size=30,
 )
 
 
@@ -151,18 +201,19 @@ STEPS = st.lists(
 @settings(max_examples=200, deadline=None)
 def test_a_worker_that_starts_anew_goes_on_as_if_it_had_not(steps, journal_batches):
     steady, crashing = Worker(journal_batches), Worker(journal_batches)
+    steady.context.processing_ms = crashing.context.processing_ms = LATE_MS + 2
     for number, step in enumerate(steps):
         if step == "crash":
             crashing.start()
             continue
         both = []
         for worker in (steady, crashing):
-            if step in ("batch", "hold"):
-                both.append(worker.batch(f"i{number}", hold_ms=500 if step == "hold" else 0))
+            if step in HOLDS:
+                both.append(worker.sent({f"i{number}": 1}, HOLDS[step]))
             else:
-                both.append(worker.timers(SETTLE_MS if step == "settle" else SETTLE_MS - 1))
+                both.append(worker.timers(2 * SETTLE_MS - (step == "timer")))
         assert both[0] == both[1]
-    sent = sum(step in ("batch", "hold") for step in steps)
+    sent = sum(step in HOLDS for step in steps)
     last = crashing.batch("last")
     assert last == steady.batch("last")
     assert last[-1].endswith(f"={sent + 1}")

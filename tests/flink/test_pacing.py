@@ -1,6 +1,8 @@
 """How long a stage gathers: nothing while it keeps up, longer the more it has to do."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from operators.flink.pacing import FIRST_MS, LOOKS_EVERY_NS, Pace
 
@@ -17,7 +19,7 @@ class Load:
         for _ in range(periods):
             self.pace.worked(round(share * LOOKS_EVERY_NS))
             self.now_ns += LOOKS_EVERY_NS
-            told.append(self.pace.hold_ms())
+            told.append(self.pace.hold().fresh_ms)
         return told
 
 
@@ -35,7 +37,7 @@ def test_between_two_looks_nothing_changes():
     load.looks(0.9)
     load.pace.worked(LOOKS_EVERY_NS)
     load.now_ns += LOOKS_EVERY_NS - 1
-    assert load.pace.hold_ms() == FIRST_MS
+    assert load.pace.hold().fresh_ms == FIRST_MS
 
 
 def test_whatever_was_there_once_goes_away_when_the_load_can_be_borne():
@@ -49,11 +51,40 @@ def test_whatever_was_there_once_goes_away_when_the_load_can_be_borne():
     assert load.looks(0.1, 5) == [1000, 500, 250, 125, 0]
 
 
-def test_one_event_after_a_quiet_time_does_not_wait():
+@pytest.mark.parametrize("quiet_ns", [LOOKS_EVERY_NS + 1, 60 * LOOKS_EVERY_NS])
+def test_a_batch_after_a_quiet_time_does_not_wait_however_busy_it_was_until_then(quiet_ns):
     load = Load()
     load.looks(1.0, 5)
-    load.now_ns += 60 * LOOKS_EVERY_NS
-    assert load.pace.hold_ms() == 0
+    load.pace.worked(LOOKS_EVERY_NS)
+    load.now_ns += LOOKS_EVERY_NS + quiet_ns
+    assert load.pace.hold() == (0, 0)
+    load.now_ns += LOOKS_EVERY_NS
+    assert load.pace.hold() == (0, 0)
+
+
+def test_work_on_a_large_batch_is_no_quiet_time():
+    load = Load()
+    load.looks(1.0, 5)
+    assert load.looks(4.0) == [2000]
+
+
+def test_what_is_late_is_gathered_from_a_smaller_load_on():
+    load = Load()
+    load.looks(0.4, 3)
+    assert load.pace.hold() == (0, 500)
+    load.looks(0.9)
+    assert load.pace.hold() == (FIRST_MS, 1000)
+    load.looks(0.2, 2)
+    assert load.pace.hold() == (0, 765)
+
+
+@given(st.lists(st.floats(0, 1), max_size=60), st.sampled_from([0, 500, 2000]))
+def test_what_is_late_never_waits_shorter(shares, hold_max_ms):
+    load = Load(hold_max_ms)
+    for share in shares:
+        load.looks(share)
+        hold = load.pace.hold()
+        assert 0 <= hold.fresh_ms <= hold.late_ms <= hold_max_ms
 
 
 @pytest.mark.parametrize("capacity", [0.7, 1.5, 3.0])

@@ -1,0 +1,87 @@
+"""The batches that wait in a worker while there is more than can be done, bucket by bucket.
+
+Their text is in the journal, for a worker that starts anew; their messages are kept decoded, since
+how long a batch may wait depends on whether anything in it is fresh.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+from pyflink.datastream.timerservice import TimerService
+
+from operators.flink.pacing import LATE_MS, Hold
+from operators.flink.state import Journal
+
+HELD_BYTES_MAX = 1_000_000
+"""Length of what a bucket gathers at the most: a backlog must not become one batch."""
+
+
+class Gathering:
+    """What waits, and until when.
+
+    Args:
+        journal: Of the stage; it knows the text of what waits.
+        decode: Makes messages of a batch's text.
+        order: Sort key of a message, its time in the middle.
+        settle_ms: Times that are multiples of this are for other things.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        decode: Callable[[str], list[Any]],
+        order: Callable[[Any], tuple[int, int, str]],
+        settle_ms: int,
+    ) -> None:
+        self._journal, self._decode, self._order = journal, decode, order
+        self._settle_ms = settle_ms
+        self._batches: dict[int, list[list[Any]]] = defaultdict(list)
+        self._until_ms: dict[int, int] = {}
+
+    def waits(self, bucket: int) -> bool:
+        """Whether anything does."""
+        return bool(self._journal.held(bucket))
+
+    def is_due(self, bucket: int, now_ms: int) -> bool:
+        """Whether its time is over; it is after a restore, where the time is not known."""
+        return self.waits(bucket) and now_ms >= self._until_ms.get(bucket, 0)
+
+    def add(self, bucket: int, payload: str, hold: Hold, timers: TimerService) -> bool:
+        """Let a batch wait behind those before it, and see to a timer for them.
+
+        Returns:
+            Whether all of them are to be worked on now instead.
+        """
+        batches = self._batches_of(bucket)
+        length = self._journal.hold(bucket, payload)
+        batches.append(self._decode(payload))
+        now_ms = timers.current_processing_time()
+        hold_ms = hold.late_ms if self._is_late(batches[-1], now_ms) else hold.fresh_ms
+        if not hold_ms or length >= HELD_BYTES_MAX:
+            return True
+        until_ms = now_ms + hold_ms
+        if len(batches) == 1 or until_ms < self._until_ms.get(bucket, 0):
+            self._until_ms[bucket] = until_ms + (until_ms % self._settle_ms == 0)
+            timers.register_processing_time_timer(self._until_ms[bucket])
+        return False
+
+    def take(self, bucket: int) -> list[Any]:
+        """The messages of all that waits; it is worked on now, and the journal says so."""
+        batches = self._batches_of(bucket)
+        self._journal.release(bucket)
+        del self._batches[bucket]
+        return list(chain.from_iterable(batches))
+
+    def _batches_of(self, bucket: int) -> list[list[Any]]:
+        """Of a bucket, after a restore from the journal."""
+        texts = self._journal.held(bucket)
+        if len(self._batches[bucket]) < len(texts):
+            self._batches[bucket] = [self._decode(text) for text in texts]
+        return self._batches[bucket]
+
+    def _is_late(self, batch: Sequence[Any], now_ms: int) -> bool:
+        """Whether all of it is."""
+        fresh_from_ms = now_ms - LATE_MS
+        return all(self._order(message)[1] < fresh_from_ms for message in batch)
