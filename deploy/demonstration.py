@@ -292,13 +292,14 @@ def _texts(store: Store, taste: Taste, wanted: str | None, planned: Plan, consol
     )
     film = Film(film_id, store.items(TENANT, [film_id])[film_id].title)
 
+    genres, now_ms = taste.genres.get(film_id, ()), time.time_ns() // 1_000_000
+    new = demonstration_texts.new_film(film.title, genres, now_ms)
+
     def act() -> ShownList:
         console.print(f"user {user} likes {film.title}", markup=False)
         send_like(user, film, planned.kafka, lambda: _as_of_ms(store, user))
-        return serve(store, query)
+        return demonstration_texts.until_listed(lambda: serve(store, query), new.item_id)
 
-    genres, now_ms = taste.genres.get(film_id, ()), time.time_ns() // 1_000_000
-    new = demonstration_texts.new_film(film.title, genres, now_ms)
     listed = demonstration_texts.show_new_film(new, planned, act, console)
     title = film.title
     return demonstration_texts.show_review(store, user, film_id, title, planned, console) and listed

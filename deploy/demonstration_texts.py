@@ -41,6 +41,8 @@ REVIEW = (
 )
 TIMEOUT_S = 60.0
 POLL_S = 0.05
+LISTED_S = 10.0
+"""How long a list may go without what it should show."""
 
 
 class TextsError(HeadwaterError):
@@ -141,6 +143,25 @@ def show_new_film(
         f"[bold]{listed_s:.1f} s[/] until it stood in the list"
     )
     return content_shown(found, film, console)
+
+
+def until_listed(
+    ask: Callable[[], ShownList],
+    item: str,
+    sleep: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> ShownList:
+    """The list once the item is in it, or as it is at the end of `LISTED_S`.
+
+    For a user who was away, what the items of before are worth now is asked for anew. Each answer
+    makes a list, and some come before that to the event itself.
+    """
+    deadline_s = clock() + LISTED_S
+    shown = ask()
+    while item not in {one.item_id for one in shown.items} and clock() < deadline_s:
+        sleep(POLL_S)
+        shown = ask()
+    return shown
 
 
 def content_shown(found: list[ShownItem], film: NewFilm, console: Console) -> bool:

@@ -272,6 +272,20 @@ def test_a_new_film_counts_as_shown_only_where_its_content_is_the_reason():
     assert not texts.content_shown([], film, Console())
 
 
+def test_a_list_without_the_film_is_asked_for_again_but_not_for_ever():
+    """An answer that is not to the event itself makes a list too, and may come before."""
+    without, listed = (SimpleNamespace(items=[SimpleNamespace(item_id=one)]) for one in ("a", "b"))
+    now, lists = [0.0], iter([without, without, listed])
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    assert texts.until_listed(lambda: next(lists), "b", sleep, lambda: now[0]) is listed
+    assert now[0] == 2 * texts.POLL_S
+    assert texts.until_listed(lambda: without, "b", sleep, lambda: now[0]) is without
+    assert now[0] == pytest.approx(2 * texts.POLL_S + texts.LISTED_S, abs=2 * texts.POLL_S)
+
+
 def test_only_what_was_written_of_or_felt_counts_as_said():
     tags = [Weighted(name="heist", weight=1.0, sentiment=0.5), Weighted(name="sea", weight=1.0)]
     found = Profile(as_of_ms=1, counts={"review": 1}, tags=tags, mood={"joy": 0.5})
