@@ -112,7 +112,10 @@ def show_new_film(
     act: Callable[[], ShownList],
     console: Console,
 ) -> bool:
-    """Publish a film and let somebody like what it is like.
+    """Publish a film, let somebody like what it is like, and withdraw it.
+
+    It would else take one of the list's places for contents from the films of later runs, which
+    are as similar.
 
     Args:
         film: To be published.
@@ -142,6 +145,7 @@ def show_new_film(
         f"[bold]{read_s:.1f} s[/] from the catalogue record until it was read, "
         f"[bold]{listed_s:.1f} s[/] until it stood in the list"
     )
+    _send(planned.kafka, planned.kafka.items, film.item_id, None)
     return content_shown(found, film, console)
 
 
@@ -272,7 +276,9 @@ def _keys(consumer: Any) -> Iterator[str | None]:
         yield key.decode() if key else None
 
 
-def _send(kafka: Kafka, topic: str, key: str, record: Mapping[str, object]) -> None:
-    if why := undelivered(connect(kafka), topic, key, json.dumps(record).encode()):
+def _send(kafka: Kafka, topic: str, key: str, record: Mapping[str, object] | None) -> None:
+    """Send a record, or the one without a value that deletes the key."""
+    value = None if record is None else json.dumps(record).encode()
+    if why := undelivered(connect(kafka), topic, key, value):
         msg = f"the record of {key} did not reach Kafka ({why}): does it run?"
         raise TextsError(msg)

@@ -35,7 +35,7 @@ def connect(kafka: Kafka) -> Client:
     return client
 
 
-def undelivered(client: Client, topic: str, key: str, value: bytes) -> str:
+def undelivered(client: Client, topic: str, key: str, value: bytes | None) -> str:
     """Send one record and wait for Kafka; why it did not arrive, empty if it did."""
     failures: list[str] = []
 
