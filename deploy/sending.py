@@ -13,7 +13,12 @@ class Client(Protocol):
     """What is used of `confluent_kafka.Producer`."""
 
     def produce(
-        self, topic: str, *, value: bytes, key: bytes, on_delivery: Callable[[Any, Any], None]
+        self,
+        topic: str,
+        *,
+        value: bytes | None,
+        key: bytes,
+        on_delivery: Callable[[Any, Any], None],
     ) -> None:
         """Queue a record."""
 
