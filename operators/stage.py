@@ -97,7 +97,7 @@ class Stage(Protocol[M_contra]):
         """Dataclass of the tables, with a field for each codec."""
 
     def order(self, message: Any) -> tuple[int, int, str]:
-        """Sort key of a batch."""
+        """Sort key of a batch: its turn, its time in milliseconds, and an id."""
 
     def apply(self, state: Any, batch: Sequence[M_contra]) -> list[Out]:
         """Move the state over the batch, which is sorted by `order`, and answer."""
