@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from rich.console import Console
@@ -39,6 +39,8 @@ CONTENT_PLACE = "ranking.surfaces.home.content_places=2"
 REVIEW = (
     "A wonderful heist with a brilliant crew, funny and tense to the end. I loved every minute."
 )
+T = TypeVar("T")
+
 TIMEOUT_S = 60.0
 POLL_S = 0.05
 LISTED_S = 10.0
@@ -160,12 +162,9 @@ def until_listed(
     For a user who was away, what the items of before are worth now is asked for anew. Each answer
     makes a list, and some come before that to the event itself.
     """
-    deadline_s = clock() + LISTED_S
-    shown = ask()
-    while item not in {one.item_id for one in shown.items} and clock() < deadline_s:
-        sleep(POLL_S)
-        shown = ask()
-    return shown
+    return _newest(
+        ask, lambda shown: item in {one.item_id for one in shown.items}, LISTED_S, sleep, clock
+    )
 
 
 def content_shown(found: list[ShownItem], film: NewFilm, console: Console) -> bool:
@@ -214,9 +213,20 @@ def said_of(profile: Profile | None) -> tuple[Mapping[str, bool], frozenset[str]
 
 def _until_changed(read: Callable[[], Profile | None], before: Profile | None) -> Profile | None:
     """The profile once it says something new of texts, or the newest at the end of patience."""
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while said_of(found := read()) == said_of(before) and time.monotonic() < deadline_s:
-        time.sleep(POLL_S)
+    return _newest(read, lambda found: said_of(found) != said_of(before), TIMEOUT_S)
+
+
+def _newest(
+    read: Callable[[], T],
+    is_good: Callable[[T], bool],
+    patience_s: float,
+    sleep: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
+    """What is read once it is good, or last at the end of patience."""
+    deadline_s = clock() + patience_s
+    while not is_good(found := read()) and clock() < deadline_s:
+        sleep(POLL_S)
     return found
 
 
