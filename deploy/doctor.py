@@ -207,6 +207,15 @@ def check_prometheus(settings: StackSettings) -> Check:
     return Check("Prometheus", "ok", found)
 
 
+def check_allocator() -> Check:
+    """jemalloc, which takes CPU off the stages where there is one."""
+    found = services.allocator()
+    if found is None:
+        return Check("allocator", "warn", "glibc's", "install jemalloc, which takes less CPU "
+                     "(Debian: apt-get install libjemalloc2); then down, up")  # fmt: skip
+    return Check("allocator", "ok", found)
+
+
 def check_pyflink() -> Check:
     """PyFlink and the interpreter inside the JVM can be imported."""
     try:
@@ -243,6 +252,7 @@ def examine(settings: StackSettings) -> list[Check]:
         ("Cassandra driver", check_driver),
         ("jars", lambda: check_jars(settings)),
         ("Prometheus", lambda: check_prometheus(settings)),
+        ("allocator", check_allocator),
         ("ports", lambda: check_ports(settings)),
         ("memory", lambda: check_memory(settings)),
         ("disk", lambda: check_disk(settings)),

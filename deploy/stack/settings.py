@@ -102,7 +102,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     taskmanager_python_memory: Memory = "768m"
     state_backend: Literal["rocksdb", "hashmap"] = "rocksdb"
     checkpoint_interval_s: Positive = 10
-    bundle_time_ms: Positive = 50
+    bundle_time_ms: Positive = 100
 
     start_timeout_s: Positive = 180
     stop_timeout_s: Positive = 20

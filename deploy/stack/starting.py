@@ -23,6 +23,7 @@ from deploy.stack.processes import Record
 from deploy.stack.reporting import Report
 from deploy.stack.services import CASSANDRA, JOBMANAGER, KAFKA, PROMETHEUS, Launch, Tools
 from deploy.stack.settings import HOST, StackSettings
+from operators.flink.cores import keep_process
 
 
 class Starter(NamedTuple):
@@ -62,6 +63,7 @@ class Starter(NamedTuple):
         self.report(
             KAFKA, f"ready on {self.settings.kafka_bootstrap}, {len(wanted)} topics", done=True
         )
+        self._leave_to_stages(record)
 
     def cassandra(self) -> None:
         """Cassandra, then the tables of the wire contract.
@@ -92,6 +94,7 @@ class Starter(NamedTuple):
             raise ServiceError(msg)
         address = f"{HOST}:{self.settings.cassandra_port}"
         self.report(CASSANDRA, f"ready on {address}, keyspace {keyspace}", done=True)
+        self._leave_to_stages(record)
 
     def flink(self, names: Sequence[str], config: str) -> None:
         """The named Flink processes at once, then waits until each is known to the JobManager.
@@ -126,6 +129,12 @@ class Starter(NamedTuple):
             record = self._start(launch)
         self._wait(partial(readiness.answers, record, self.settings), record)
         self.report(PROMETHEUS, f"ready on {monitoring.page(self.settings)}", done=True)
+
+    def _leave_to_stages(self, record: Record) -> None:
+        """Keep a service off the cores of the stages; not before it is up, which takes them all."""
+        others = services.cores_beside(self.settings.taskmanagers, services.own_cores())
+        if others:
+            keep_process(record.pid, others)
 
     def _running(self, launch: Launch) -> Record | None:
         record = processes.load(self.layout.run).get(launch.service)

@@ -25,6 +25,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from operators.flink.cores import stay_off
 from operators.flink.metrics import Coverage, CpuCounter, LatencyCounters
 from operators.flink.parsing import wall_clock_ms
 from operators.flink.payload import unpack
@@ -269,6 +270,7 @@ class WriteRows(ScalarFunction):
         self._settings = settings
 
     def open(self, function_context: Any) -> None:
+        stay_off()
         group = function_context.get_metric_group().add_group("stage", "sink")
         self._rows = group.counter("rows")
         self._lists = group.counter("lists")

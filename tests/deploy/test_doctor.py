@@ -200,7 +200,7 @@ def test_a_check_that_breaks_hides_none_of_the_others(
     assert found["open files"].level == "fail"
     assert "no such device" in found["open files"].found
     assert found["Python"].level == "ok"
-    assert len(found) == 12
+    assert len(found) == 13
 
 
 @pytest.mark.parametrize(("level", "code"), [("ok", 0), ("warn", 0), ("fail", 1)])
@@ -212,3 +212,16 @@ def test_the_exit_code_is_1_only_if_a_check_failed(
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == code
     assert "set [stack]" in result.output
+
+
+@pytest.mark.parametrize(
+    ("library", "level", "found"),
+    [("libjemalloc.so.2", "ok", "libjemalloc.so.2"), (None, "warn", "glibc's")],
+)
+def test_an_allocator_that_takes_more_cpu_is_a_warning_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, library: str | None, level: str, found: str
+) -> None:
+    monkeypatch.setattr(doctor.services, "allocator", lambda: library)
+    check = doctor.check_allocator()
+    assert (check.level, check.found) == (level, found)
+    assert ("libjemalloc2" in check.advice) == (library is None)

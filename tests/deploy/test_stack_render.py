@@ -211,6 +211,37 @@ def test_each_taskmanagers_stages_get_a_core_where_there_are_several(
     assert [one.env.get(STAGE_CORE) for one in launches] == [*given, None]
 
 
+@pytest.mark.parametrize(
+    ("taskmanagers", "cores", "beside"),
+    [
+        (1, [0, 1], {1}), (2, [0, 1], set()), (3, [0, 1], set()), (1, [3], set()),
+        (0, [0, 1], {0, 1}), (1, [4, 6, 9], {6, 9}), (2, [4, 6, 9], {9}),
+    ],
+)  # fmt: skip
+def test_services_are_left_the_cores_that_no_stage_is_kept_to(
+    taskmanagers: int, cores: list[int], beside: set[int]
+) -> None:
+    assert services.cores_beside(taskmanagers, cores) == beside
+
+
+@pytest.mark.parametrize(
+    ("found", "loaded", "loads"),
+    [
+        (None, "", None), (None, "mine.so", None), ("libjemalloc.so.2", "", "libjemalloc.so.2"),
+        ("libjemalloc.so.2", "mine.so", "mine.so:libjemalloc.so.2"),
+        ("libjemalloc.so.2", "/opt/libjemalloc.so", None),
+    ],
+)  # fmt: skip
+def test_a_taskmanager_loads_the_better_allocator_beside_what_it_is_told_to(
+    layout: Layout, tools: Tools, monkeypatch: pytest.MonkeyPatch,
+    found: str | None, loaded: str, loads: str | None,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(services, "allocator", lambda: found)
+    monkeypatch.setenv("LD_PRELOAD", loaded)
+    env = services.flink_process("taskmanager-1", "x", StackSettings(), layout, tools).env
+    assert env["LD_PRELOAD"] == (loaded if loads is None else loads)
+
+
 def test_flinks_environment_finds_pemja_the_project_and_our_lib(
     layout: Layout, tools: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,3 +61,46 @@ def test_what_a_stage_starts_is_let_go_and_the_stage_is_not(stage, monkeypatch):
     core.look()
     assert cores_of(stage) == {LAST}, "nobody is left for whom to look"
     ended.set()
+
+
+@pytest.fixture
+def others():
+    """Threads of this process, which get back what they may use."""
+    yield ALL - {LAST}
+    cores.keep_process(os.getpid(), ALL)
+
+
+@pytest.mark.skipif(len(ALL) == 1, reason="one core alone")
+def test_a_process_is_kept_with_every_thread_and_what_they_start(stage, others):
+    assert cores_of(stage) == ALL
+    cores.keep_process(os.getpid(), others)
+    with ThreadPoolExecutor(1) as later:
+        assert cores_of(stage) == cores_of(later) == os.sched_getaffinity(0) == others
+
+
+@pytest.mark.skipif(len(ALL) == 1, reason="one core alone")
+def test_a_python_worker_stays_off_the_core_of_the_stages(stage, others):
+    cores.stay_off({STAGE_CORE: str(LAST)})
+    assert cores_of(stage) == os.sched_getaffinity(0) == others
+
+
+@pytest.mark.parametrize("environ", [{}, {STAGE_CORE: ""}, {STAGE_CORE: "first"}])
+def test_a_worker_of_which_no_core_is_named_runs_anywhere(environ):
+    cores.stay_off(environ)
+    assert os.sched_getaffinity(0) == ALL
+
+
+def test_a_worker_whose_only_core_is_that_of_the_stages_stays_there(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {LAST})
+    kept = []
+    monkeypatch.setattr(cores, "keep_process", lambda *told: kept.append(told))
+    cores.stay_off({STAGE_CORE: str(LAST)})
+    assert kept == []
+
+
+def test_the_interpreter_inside_a_taskmanager_is_no_worker(monkeypatch, tmp_path):
+    kept = []
+    monkeypatch.setattr(cores, "keep_process", lambda *told: kept.append(told))
+    monkeypatch.setattr(cores, "_PROGRAM", tmp_path / "java")
+    cores.stay_off({STAGE_CORE: str(LAST)})
+    assert kept == []
