@@ -198,9 +198,11 @@ class KeyedShell(KeyedProcessFunction):
             return self._step(bucket, payload)
         started_ns = time.perf_counter_ns()
         due = self._gathering.add(bucket, payload, hold, ctx.timer_service())
-        self._metrics.count("held", 1)
         self._pace.worked(time.perf_counter_ns() - started_ns)
-        return self._release(bucket) if due else []
+        if due:
+            return self._release(bucket)
+        self._metrics.count("held", 1)
+        return []
 
     def _settle(self, bucket: int, ctx: KeyedProcessFunction.OnTimerContext) -> list[Row]:
         """Live, what a bucket holds back, or some of it where it has other work."""

@@ -7,10 +7,12 @@ falls behind for good. So it watches what part of its time it works. Where that 
 gathers twice as long every time it looks: batches grow, a user's several events become one list,
 and what it cannot do early it does late. Where it is not, it gathers less, and soon not at all.
 
-Stages that share an interpreter keep each other waiting, so none of them may be at work most of its
-time although all they have is used. So what is late already, by a backlog, is gathered much sooner:
-a list of many seconds ago loses little by two more, and larger batches work off a backlog sooner.
-What is fresh waits for nothing of this, and takes along what its bucket has gathered.
+Where hardly a user has two events in what is gathered, that saves the price of batches alone, most
+of it in the first few; so what is fresh waits for a quarter of a second at the most. What is late
+already, by a backlog, is gathered much sooner and longer: stages that share an interpreter keep
+each other waiting, so none of them may be at work most of its time although all they have is used,
+and a list of many seconds ago loses little by two more. What is fresh waits for nothing of that,
+and takes along what its bucket has gathered.
 
 Up fast and down slowly, as TCP goes down fast and up slowly (Chiu and Jain, 1989), and for the same
 reason: it settles a little above what the load needs instead of swinging about it. But where
@@ -22,14 +24,28 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 LOOKS_EVERY_NS = 500_000_000
-BUSY, IDLE = 0.67, 0.35
-"""Shares of its time: above the one a stage gathers longer, below the other half as long."""
-BUSY_LATE, IDLE_LATE = 0.25, 0.12
-"""The same for batches in which all is late."""
-LATE_MS = 10_000
+LATE_MS = 5_000
 """Older than this, a message is late: it waited elsewhere for longer than all stages let it."""
 FIRST_MS = 125
 """Nothing shorter is worth a timer."""
+
+
+class Rule(NamedTuple):
+    """When a stage gathers longer.
+
+    Attributes:
+        busy, idle: Shares of its time: above the one it gathers twice as long, below the other half
+            as long.
+        most_ms: And never longer.
+    """
+
+    busy: float
+    idle: float
+    most_ms: int
+
+
+FRESH, LATE = Rule(0.8, 0.4, 250), Rule(0.25, 0.12, 60_000)
+"""For batches in which something is fresh, and for those in which all is late."""
 
 
 class Hold(NamedTuple):
@@ -69,17 +85,16 @@ class Pace:
             share = self._busy_ns / passed_ns
             fresh_ms, late_ms = self._hold
             self._hold = Hold(
-                self._next_ms(fresh_ms, share, BUSY, IDLE),
-                self._next_ms(late_ms, share, BUSY_LATE, IDLE_LATE),
+                self._next_ms(fresh_ms, share, FRESH), self._next_ms(late_ms, share, LATE)
             )
         else:
             return self._hold
         self._looked_ns, self._busy_ns = now_ns, 0
         return self._hold
 
-    def _next_ms(self, hold_ms: int, share: float, busy: float, idle: float) -> int:
+    def _next_ms(self, hold_ms: int, share: float, rule: Rule) -> int:
         """Longer or shorter."""
-        if share > busy:
-            return min(self._max_ms, max(FIRST_MS, 2 * hold_ms))
-        less_ms = hold_ms * 7 // 8 if share > idle else hold_ms // 2
+        if share > rule.busy:
+            return min(self._max_ms, rule.most_ms, max(FIRST_MS, 2 * hold_ms))
+        less_ms = hold_ms * 7 // 8 if share > rule.idle else hold_ms // 2
         return less_ms if less_ms >= FIRST_MS else 0

@@ -102,6 +102,7 @@ def test_what_waits_goes_before_what_comes_when_there_is_time_again():
     worker = Worker()
     assert worker.batch("a", hold_ms=500) == []
     assert worker.batch("b") == ["a+b=2"]
+    assert worker.context.counts["held"] == 1, "the second did not wait"
 
 
 def test_a_settlement_comes_behind_what_waits():
