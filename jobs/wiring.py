@@ -198,7 +198,7 @@ def kafka_records(tables: StreamTableEnvironment, kafka: Kafka, name: str, topic
         "topic": topic,
         **_client(kafka),
         "properties.compression.type": "lz4",
-        "properties.linger.ms": "50",
+        "properties.linger.ms": "250",
         "sink.delivery-guarantee": "at-least-once",
         "key.format": "raw",
         "key.fields": "key",

@@ -9,7 +9,7 @@ leave them out ("coordinated omission").
 import time
 from collections.abc import Callable, Iterator
 
-TICK_S = 0.002
+TICK_S = 0.01
 """Least sleep: events that fall due within it are sent together, so none early, none later."""
 
 
