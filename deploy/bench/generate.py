@@ -34,9 +34,9 @@ CLIENT = {
     "partitioner": "murmur2_random",
     "enable.idempotence": True,
     "compression.type": "lz4",
-    # librdkafka takes a request a batch and partition, and with few events in it that is a tenth of
-    # what an event costs. A client that sends all partitions together has no need of that. Freshness
-    # counts from when an event was due, so this makes it look worse.
+    # librdkafka sends each partition's batch as a request of its own: with few events in each that
+    # is a tenth of what an event costs. It delays them, and freshness counts from when an event was
+    # due.
     "linger.ms": 50,
     "message.timeout.ms": 120_000,
     # An open loop waits for nobody: the queue takes a minute at full speed.

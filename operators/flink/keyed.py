@@ -20,6 +20,7 @@ from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
 from operators.flink.pacing import Pace
 from operators.flink.payload import pack, unpack
+from operators.flink.settling import SETTLED_MAX, Settling
 from operators.flink.state import (
     FlinkTable,
     Journal,
@@ -33,11 +34,6 @@ from operators.stage import BROADCAST, COUNT, Out, Stage, StructCodec, bucket_of
 
 PIECE_MESSAGES_MAX = 20_000
 """Messages in one row: an erasure of a heavy user must not become one row of many megabytes."""
-
-SETTLED_MAX = 50
-"""Keys that a live job settles at a time in a bucket that has work: profiles and similar items get
-older when there is much to do, so that they do not hold up lists. An idle bucket, and a replay,
-settle all."""
 
 COLLECTED_EVERY = (100_000, 20, 100)
 """Thresholds of Python's search for cycles. Stages make none, and each full search walks all the
@@ -122,8 +118,6 @@ class KeyedShell(KeyedProcessFunction):
         self._settle_ms = settle_ms
         self._event_time = event_time
         self._hold_max_ms = 0 if event_time else hold_max_ms
-        self._worked: set[int] = set()
-        self._timed: set[int] = set()
         self._telling = False
         self._whole = frozenset(whole)
 
@@ -152,6 +146,7 @@ class KeyedShell(KeyedProcessFunction):
         self._due = open_due(runtime_context, f"settle-{due}")
         self._kept = open_kept(runtime_context, stage.name, self._meaning)
         self._settles = stage.settle is not settle_nothing
+        self._settling = Settling(self._settle_ms)
         self._metrics = StageMetrics(runtime_context, stage.name, self._tables.values())
         self._pace = Pace(self._hold_max_ms)
         self._gathering = Gathering(self._journal, self._decode, stage.order, self._settle_ms)
@@ -168,9 +163,10 @@ class KeyedShell(KeyedProcessFunction):
         if self._settles and self._event_time:
             rows += self._settle_first(bucket, ctx.timestamp())
         rows += self._take(bucket, payload, ctx)
-        if self._settles:
-            self._worked.add(bucket)
+        if self._settles and self._event_time:
             self._set_timer(bucket, ctx)
+        elif self._settles:
+            self._settling.worked(bucket, ctx.timer_service())
         if self._metrics.waiting and not self._event_time:
             self._tell_later(ctx)
         return rows
@@ -184,9 +180,9 @@ class KeyedShell(KeyedProcessFunction):
         settles = timestamp % self._settle_ms == 0
         if self._gathering.is_due(bucket, timestamp) or (settles and self._gathering.waits(bucket)):
             rows += self._release(bucket)
-        if settles:
-            rows += self._settle(bucket, ctx)
-        else:
+        if due := self._settling.due(bucket, timestamp):
+            rows += self._settle(bucket, ctx, idle=due == "idle")
+        if not settles:
             self._telling = False
             self._metrics.tell()
         return rows
@@ -204,15 +200,15 @@ class KeyedShell(KeyedProcessFunction):
         self._metrics.count("held", 1)
         return []
 
-    def _settle(self, bucket: int, ctx: KeyedProcessFunction.OnTimerContext) -> list[Row]:
-        """Live, what a bucket holds back, or some of it where it has other work."""
-        some = bucket in self._worked
-        self._worked.discard(bucket)
-        self._timed.discard(bucket)
-        rows = self._step(bucket, Journal.SETTLED_SOME if some else Journal.SETTLED)
+    def _settle(
+        self, bucket: int, ctx: KeyedProcessFunction.OnTimerContext, *, idle: bool
+    ) -> list[Row]:
+        """Live, some of what a bucket holds back; all else of an idle one that had no more rows."""
+        rows = self._step(bucket, Journal.SETTLED_SOME)
         if rows:  # more may wait than was settled
-            self._set_timer(bucket, ctx)
-        return rows
+            come = self._settling.soon if idle else self._settling.next
+            come(bucket, ctx.timer_service())
+        return rows if rows or not idle else self._step(bucket, Journal.SETTLED)
 
     def _settle_first(self, bucket: int, time_ms: int) -> list[Row]:
         """Settle a bucket whose time has come.
@@ -273,17 +269,11 @@ class KeyedShell(KeyedProcessFunction):
         return self._stage.apply(self._state, batch)
 
     def _set_timer(self, bucket: int, ctx: KeyedProcessFunction.Context) -> None:
-        """Settle at the next multiple of `settle_ms`, unless that is arranged."""
-        if self._event_time:
-            if self._due.get(bucket) is None:
-                then_ms = (ctx.timestamp() // self._settle_ms + 1) * self._settle_ms
-                self._due.put(bucket, then_ms)
-                ctx.timer_service().register_event_time_timer(then_ms)
-        elif bucket not in self._timed:
-            self._timed.add(bucket)
-            timers = ctx.timer_service()
-            then_ms = (timers.current_processing_time() // self._settle_ms + 1) * self._settle_ms
-            timers.register_processing_time_timer(then_ms)
+        """In a replay, settle at the next multiple of `settle_ms`, unless that is arranged."""
+        if self._due.get(bucket) is None:
+            then_ms = (ctx.timestamp() // self._settle_ms + 1) * self._settle_ms
+            self._due.put(bucket, then_ms)
+            ctx.timer_service().register_event_time_timer(then_ms)
 
     def _tell_later(self, ctx: KeyedProcessFunction.Context) -> None:
         """Counts of the last batch of a burst must not wait for the next; at no time to settle."""

@@ -23,7 +23,10 @@ SETTLE_MS = 10_000
 
 
 class Batches(NotedStage):
-    """A stage that says of each batch what was in it, and how many messages came so far."""
+    """A stage that says of each batch what was in it, and how many messages came so far.
+
+    A settlement says that too, if there were any since the one before.
+    """
 
     name = "batches"
     codecs: ClassVar = {"count": StructCodec(int)}
@@ -34,7 +37,9 @@ class Batches(NotedStage):
         return [Out("rows", "", f"{'+'.join(one.item for one in batch)}={count}")]
 
     def settle(self, state, limit=None):
-        return [Out("rows", "", f"settled={state.count.get('') or 0}")]
+        count, told = (state.count.get(key) or 0 for key in ("", "told"))
+        state.count.put("told", count)
+        return [Out("rows", "", f"settled={count}")] if count > told else []
 
 
 def shell_of_batches(*, journal_batches=9, event_time=False, hold_max_ms=0):

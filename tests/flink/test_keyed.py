@@ -6,13 +6,15 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyflink.common import Row
 
-from operators.flink.keyed import RECORDS_MAX, SETTLED_MAX, KeyedShell
+from operators.flink.keyed import RECORDS_MAX, KeyedShell
 from operators.flink.meaning import Kept
 from operators.flink.payload import pack, unpack
+from operators.flink.settling import SETTLED_MAX, SOON_MS
 from operators.meaning import Meaning
 from operators.messages import Listed
 from operators.results import ListRow, ProfileRow
@@ -279,30 +281,65 @@ def test_every_shell_looks_at_what_its_state_was_made_with(caplog):
     assert [record.message.split(":")[0] for record in caplog.records] == ["stage held"]
 
 
-def test_a_bucket_with_work_settles_in_turn_and_an_idle_one_settles_all():
-    """A timer stands as long as anything may wait; a crash in between changes nothing."""
-    context = FakeContext()
-    context.key = 0
+class Timed:
+    """A live ranking whose timers fire when their time comes; a crash loses what is in memory."""
 
-    def start() -> KeyedShell:
-        return shell_of(partial(stage_named, "ranking"), context, journal_batches=1000)
+    def __init__(self):
+        self.context = FakeContext()
+        self.context.key = 0
+        self.start()
 
-    def act(user: str, seq: int) -> None:
-        list(shell.process_element((0, pack([noted(user, "i", seq, seq=seq)])), context))
+    def start(self):
+        ranking = partial(stage_named, "ranking")
+        self.shell = shell_of(ranking, self.context, journal_batches=1000)
 
-    def settled() -> list[str]:
-        assert context.timers
-        context.timers.clear()
-        rows = shell.on_timer(0, context)
+    def act(self, *users, seq=1):
+        batch = pack([noted(user, "i", seq, seq=seq) for user in users])
+        list(self.shell.process_element((0, batch), self.context))
+
+    def settled(self):
+        """Users whose profiles are told when the next timer fires."""
+        due = min(at for at, _ in self.context.timers)
+        self.context.timers.discard((due, 0))
+        self.context.processing_ms = due
+        rows = self.shell.on_timer(due, self.context)
         return [row.user for piece in rows for row in unpack(ROWS, piece[2])]
 
-    shell, users = start(), [f"u{n:03}" for n in range(4 * SETTLED_MAX)]
-    list(shell.process_element((0, pack([noted(user, "i", 1) for user in users])), context))
-    assert settled() == users[:SETTLED_MAX]
-    shell = start()
-    act(users[0], 2)
-    assert settled() == users[SETTLED_MAX : 2 * SETTLED_MAX]
-    shell = start()
-    assert settled() == [users[0], *users[2 * SETTLED_MAX :]]
-    assert settled() == []
-    assert not context.timers
+
+USERS = [f"u{n:03}" for n in range(3 * SETTLED_MAX)]
+PIECES = [USERS[:SETTLED_MAX], USERS[SETTLED_MAX : 2 * SETTLED_MAX], USERS[2 * SETTLED_MAX :]]
+
+
+def test_a_bucket_settles_piece_after_piece_quickly_while_it_is_idle():
+    live, told = Timed(), []
+    live.act(*USERS)
+    while live.context.timers:
+        told.append((live.settled(), live.context.processing_ms))
+    assert told == [
+        (PIECES[0], 1000), (PIECES[1], 2000), (PIECES[2], 2000 + SOON_MS), ([], 2000 + 2 * SOON_MS),
+        ([], 3000),
+    ]  # fmt: skip
+
+
+def test_work_that_comes_meanwhile_goes_before_the_next_piece():
+    live = Timed()
+    live.act(*USERS)
+    assert [live.settled(), live.settled()] == PIECES[:2]
+    live.act(USERS[0], seq=2)
+    told = []
+    while live.context.timers:
+        told.append((live.settled(), live.context.processing_ms))
+    assert [one for one in told if one[0]] == [(PIECES[2], 3000), ([USERS[0]], 4000)]
+
+
+@pytest.mark.parametrize("crashes_after", range(4))
+def test_a_crash_between_two_pieces_loses_none_and_tells_none_twice(crashes_after):
+    live, told = Timed(), []
+    live.act(*USERS)
+    for number in range(12):
+        if number == crashes_after:
+            live.start()
+        if live.context.timers:
+            told += live.settled()
+    assert told == USERS
+    assert not live.context.timers
