@@ -132,9 +132,9 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             the large ones, users with candidates and items with neighbours, a fiftieth.
         journal_batches: Batches of a bucket after which its changed state is stored; until then a
             restore applies the noted batches once more.
-        hold_max_ms: Live, how long a stage with much to do gathers micro-batches of a backlog, older
-            than five seconds, to work it off in fewer and larger ones. What is fresh waits for a
-            quarter of a second at the most, and where a stage works most of its time. 0 for never.
+        hold_max_ms: Live, how long a stage with much to do gathers micro-batches of a backlog,
+            older than five seconds, to work it off in fewer and larger ones. What is fresh waits
+            for a quarter of a second at the most, where a stage works most of its time. 0: never.
         buffer_timeout_ms: How long an exchange between tasks may hold a record back. Records are
             whole batches, few a second: at 0 each goes at once, and no thread looks for any.
         parallelism: Of the job; None means the cluster's default.
