@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 TICK_S = 0.01
 """Least sleep: events that fall due within it are sent together, so none early, none later."""
 
+_ROUNDED_S = 1e-9
+"""A clock may read this much before the time that was slept for: another tick would be too long."""
+
 
 class OpenLoop:
     """Gives the events that are due, and sleeps in between.
@@ -47,7 +50,8 @@ class OpenLoop:
         first = 0
         while first < count:
             now_s = self._clock()
-            end = min(count, int((now_s - self.began_s) * self._rate) + 1)
+            passed_s = now_s - self.began_s + _ROUNDED_S
+            end = min(count, int(passed_s * self._rate) + 1)
             if end > first:
                 yield first, end
                 first = end

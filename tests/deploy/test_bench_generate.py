@@ -11,7 +11,6 @@ import pytest
 
 from deploy.bench.generate import Open, Problem, Send, Sender, Sent, serve, workload_of
 from deploy.bench.options import Shape, Synthetic
-from deploy.bench.schedule import TICK_S
 from deploy.bench.workload import Listing, Ready, SourceWorkload, SyntheticWorkload, event_body
 from operators.events import Border, Interaction, parse_event, parse_item
 
@@ -110,14 +109,14 @@ def test_events_are_stamped_with_the_time_they_were_due_though_the_client_stalle
     handed = [at_ms for *_, at_ms in client.records]
     assert handed[21] - times[21] == pytest.approx(2900, abs=5)
     assert sent.late_max_ms == pytest.approx(2900, abs=5)
-    assert sent.late_p50_ms <= 1000 * TICK_S
+    assert sent.late_p50_ms < 5
 
 
 def test_a_rate_is_kept_and_the_seconds_are_told(sender: Sender) -> None:
     sent = sender.send(Send(count=300, rate_per_s=100.0))
     assert sent.events == 300
-    assert sent.seconds == pytest.approx(2.99, abs=1.01 * TICK_S)
-    assert sent.late_max_ms <= 1000 * TICK_S + 0.1
+    assert sent.seconds == pytest.approx(2.99, abs=0.01)
+    assert sent.late_max_ms <= 2.1
 
 
 def test_without_a_rate_nothing_is_waited_for(sender: Sender, clock: Clock) -> None:
