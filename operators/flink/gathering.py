@@ -12,6 +12,7 @@ from typing import Any
 from pyflink.datastream.timerservice import TimerService
 
 from operators.flink.pacing import LATE_MS, Hold
+from operators.flink.settling import beside
 from operators.flink.state import Journal
 
 HELD_BYTES_MAX = 1_000_000
@@ -63,7 +64,7 @@ class Gathering:
             return True
         until_ms = now_ms + hold_ms
         if len(batches) == 1 or until_ms < self._until_ms.get(bucket, 0):
-            self._until_ms[bucket] = until_ms + (until_ms % self._settle_ms == 0)
+            self._until_ms[bucket] = beside(until_ms, self._settle_ms)
             timers.register_processing_time_timer(self._until_ms[bucket])
         return False
 

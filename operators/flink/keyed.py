@@ -20,7 +20,7 @@ from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
 from operators.flink.pacing import Pace
 from operators.flink.payload import pack, unpack
-from operators.flink.settling import SETTLED_MAX, Settling
+from operators.flink.settling import SETTLED_MAX, Settling, beside, is_period
 from operators.flink.state import (
     FlinkTable,
     Journal,
@@ -177,7 +177,7 @@ class KeyedShell(KeyedProcessFunction):
         if self._event_time:
             return self._settle_first(bucket, timestamp)
         rows: list[Row] = []
-        settles = timestamp % self._settle_ms == 0
+        settles = is_period(timestamp, self._settle_ms)
         if self._gathering.is_due(bucket, timestamp) or (settles and self._gathering.waits(bucket)):
             rows += self._release(bucket)
         if due := self._settling.due(bucket, timestamp):
@@ -281,7 +281,7 @@ class KeyedShell(KeyedProcessFunction):
             self._telling = True
             timers = ctx.timer_service()
             then_ms = timers.current_processing_time() + TOLD_EVERY_MS
-            timers.register_processing_time_timer(then_ms + (then_ms % self._settle_ms == 0))
+            timers.register_processing_time_timer(beside(then_ms, self._settle_ms))
 
     def _rows(self, bucket: int, outs: Sequence[Out]) -> list[Row]:
         """One row a channel and target bucket."""

@@ -19,6 +19,7 @@ reason: it settles a little above what the load needs instead of swinging about 
 nothing came for a while, all that there was to do is done, and the next batch does not wait.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -36,7 +37,7 @@ class Rule(NamedTuple):
     Attributes:
         busy, idle: Shares of its time: above the one it gathers twice as long, below the other half
             as long.
-        most_ms: And never longer.
+        most_ms: And never longer, nor than the setting says.
     """
 
     busy: float
@@ -44,7 +45,7 @@ class Rule(NamedTuple):
     most_ms: int
 
 
-FRESH, LATE = Rule(0.8, 0.4, 250), Rule(0.25, 0.12, 60_000)
+FRESH, LATE = Rule(0.8, 0.4, 250), Rule(0.25, 0.12, sys.maxsize)
 """For batches in which something is fresh, and for those in which all is late."""
 
 

@@ -19,6 +19,16 @@ Due = Literal["", "busy", "idle"]
 """What a timer is for: nothing of this, or a settlement of a bucket with other work, or without."""
 
 
+def is_period(time_ms: int, settle_ms: int) -> bool:
+    """Whether a timer of this time is for a settlement."""
+    return time_ms % settle_ms == 0
+
+
+def beside(time_ms: int, settle_ms: int) -> int:
+    """A time for a timer that is for anything else: this one, or the millisecond after."""
+    return time_ms + is_period(time_ms, settle_ms)
+
+
 class Settling:
     """The times of a stage's buckets.
 
@@ -51,13 +61,13 @@ class Settling:
     def soon(self, bucket: int, timers: TimerService) -> None:
         """Come to an idle bucket again in a moment, and in any case at the end of the period."""
         then_ms = timers.current_processing_time() + SOON_MS
-        self._soon_ms[bucket] = then_ms + (then_ms % self._settle_ms == 0)
+        self._soon_ms[bucket] = beside(then_ms, self._settle_ms)
         timers.register_processing_time_timer(self._soon_ms[bucket])
         self.next(bucket, timers)
 
     def due(self, bucket: int, time_ms: int) -> Due:
         """What the timer of this time is for."""
-        if time_ms % self._settle_ms == 0:
+        if is_period(time_ms, self._settle_ms):
             busy = bucket in self._worked
             self._worked.discard(bucket)
             self._timed.discard(bucket)

@@ -95,6 +95,12 @@ class FakeContext:
 
     register_event_time_timer = register_processing_time_timer
 
+    def due(self, to_ms):
+        """Times of the timers up to this one, in order; they do not fire again."""
+        fired = {(at, key) for at, key in self.timers if at <= to_ms}
+        self.timers -= fired
+        return sorted(at for at, _ in fired)
+
     def get_current_key(self):
         return self.key
 

@@ -72,8 +72,7 @@ class Worker:
         return self.told(self.shell.process_element(row, self.context))
 
     def timers(self, to_ms=SETTLE_MS - 1):
-        due = sorted(at for at, _ in self.context.timers if at <= to_ms)
-        self.context.timers = {(at, key) for at, key in self.context.timers if at > to_ms}
+        due = self.context.due(to_ms)
         return [text for at in due for text in self.told(self.shell.on_timer(at, self.context))]
 
     @staticmethod

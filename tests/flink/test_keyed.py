@@ -206,13 +206,17 @@ class Held(NotedStage):
         return [Out("rows", told, told)]
 
 
-class Replayed:
-    """A shell by event time; a crash loses what is in memory."""
+class OneBucket:
+    """A shell and its bucket; a crash, which is another start, loses what is in memory."""
 
     def __init__(self):
         self.context = FakeContext()
         self.context.key = 0
         self.start()
+
+
+class Replayed(OneBucket):
+    """By event time."""
 
     def start(self):
         self.shell = shell_of(Held, self.context, event_time=True)
@@ -223,8 +227,7 @@ class Replayed:
         return [unpack(TEXTS, row[2]) for row in rows]
 
     def watermark(self, time_ms):
-        due = sorted(at for at, _ in self.context.timers if at <= time_ms)
-        self.context.timers = {(at, key) for at, key in self.context.timers if at > time_ms}
+        due = self.context.due(time_ms)
         return [
             unpack(TEXTS, row[2]) for at in due for row in self.shell.on_timer(at, self.context)
         ]
@@ -281,13 +284,8 @@ def test_every_shell_looks_at_what_its_state_was_made_with(caplog):
     assert [record.message.split(":")[0] for record in caplog.records] == ["stage held"]
 
 
-class Timed:
-    """A live ranking whose timers fire when their time comes; a crash loses what is in memory."""
-
-    def __init__(self):
-        self.context = FakeContext()
-        self.context.key = 0
-        self.start()
+class Timed(OneBucket):
+    """A live ranking whose timers fire when their time comes."""
 
     def start(self):
         ranking = partial(stage_named, "ranking")
@@ -299,8 +297,7 @@ class Timed:
 
     def settled(self):
         """Users whose profiles are told when the next timer fires."""
-        due = min(at for at, _ in self.context.timers)
-        self.context.timers.discard((due, 0))
+        (due,) = self.context.due(min(self.context.timers)[0])
         self.context.processing_ms = due
         rows = self.shell.on_timer(due, self.context)
         return [row.user for piece in rows for row in unpack(ROWS, piece[2])]
