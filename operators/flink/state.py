@@ -27,6 +27,10 @@ STORED_BITS = 1 << 20
 costs no call into the JVM."""
 
 
+GOLDEN = 0.618
+"""Multiples of the golden ratio, less what is whole, lie evenly however many there are of them."""
+
+
 class _Values:
     """What is in memory of one bucket's table: decoded values in two generations, and the changes.
 
@@ -213,7 +217,7 @@ class Journal:
             noted.batches = len(entries)
             noted.bytes = sum(len(text) for _, text in entries)
         else:  # buckets that start together are not all stored in one moment
-            noted.batches = bucket * 7 % self._batches_max
+            noted.batches = int(bucket * GOLDEN % 1 * self._batches_max)
         applied: list[str] = []
         for _, text in entries:
             if text == self.HELD:
@@ -306,7 +310,7 @@ def open_table(
 
 
 def open_journal(
-    context: RuntimeContext, name: str, batches_max: int, bytes_max: int = 8_000_000
+    context: RuntimeContext, name: str, batches_max: int, bytes_max: int = 16_000_000
 ) -> Journal:
     """A journal on a MapState of text, which crosses into the JVM in one piece."""
     descriptor = MapStateDescriptor(name, Types.STRING(), Types.STRING())

@@ -1,6 +1,7 @@
 """Tables and journal on Flink's state, with dicts in Flink's place."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -294,6 +295,21 @@ def test_each_bucket_has_a_journal_of_its_own_and_they_fill_up_at_different_mome
         context.key = bucket
         expected = [f"{bucket}/{number}" for number in range(filled[bucket] + 1)]
         assert journal(context).unread(bucket) == expected
+
+
+@pytest.mark.parametrize("buckets", [2, 4, 16])
+def test_buckets_that_start_together_are_stored_at_times_that_lie_evenly(buckets):
+    context, full = FakeContext(), []
+    one = journal(context, batches_max=100)
+    for bucket in range(buckets):
+        context.key, batches = bucket, 0
+        one.unread(bucket)
+        while not one.full(bucket):
+            one.note(bucket, "a")
+            batches += 1
+        full.append(batches)
+    gaps = [late - early for early, late in pairwise(sorted(full))]
+    assert min([*gaps, 100 - max(full) + min(full)]) >= 100 // (2 * buckets)
 
 
 def test_the_note_of_a_settling_is_no_batch():
