@@ -124,17 +124,17 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             gives the same output for the same input, and ends with the topics' end of now.
         window_ms: Length of the micro-batches; None means 100 live and 1000 in a replay.
         settle_ms: How often a stage is asked for what it holds back, such as similar items and
-            profiles, which are written once in this time at most; fifty a bucket that has work.
+            profiles, which are written once in this time at most; 800 of a stage that has work.
         disorder_ms: In a replay, how far a partition may be out of order; what comes later still,
             when windows up to its time are closed, is a dead letter.
-        buckets: Fixed number of key groups of the state, an upper bound of the parallelism.
+        buckets: Fixed number of key groups of the state, an upper bound of the parallelism. A
+            bucket makes batches of its own: the more there are, the smaller they are.
         cache_entries: Small decoded values kept a table and bucket (and as many older ones); of
             the large ones, users with candidates and items with neighbours, a fiftieth.
         journal_batches: Batches of a bucket after which its changed state is stored; until then a
-            restore applies the noted batches once more.
+            restore applies the noted batches once more. Fewer if they are large (16 MB).
         hold_max_ms: Live, how long a stage with much to do gathers micro-batches of a backlog,
-            older than five seconds, to work it off in fewer and larger ones. What is fresh waits
-            for a quarter of a second at the most, where a stage works most of its time. 0: never.
+            older than five seconds, to work it off in fewer and larger ones. 0: not at all.
         buffer_timeout_ms: How long an exchange between tasks may hold a record back. Records are
             whole batches, few a second: at 0 each goes at once, and no thread looks for any.
         parallelism: Of the job; None means the cluster's default.
@@ -167,8 +167,13 @@ class Recommend(Job, frozen=True, kw_only=True, forbid_unknown_fields=True):
         popular_ms: How often the shared lists are renewed; at least `window_ms`.
         late_ms: Live, events older than this are counted as late (and used).
         shadows: By name, models that are judged on the same stream and served to nobody.
+        buckets, cache_entries, journal_batches: As of every job. Each of six stages makes a batch a
+            bucket ten times a second, so there are fewer buckets here, with more in each of them.
     """
 
+    buckets: Annotated[int, Meta(ge=1, le=720)] = 4
+    cache_entries: Positive = 80_000
+    journal_batches: Positive = 200
     popular_ms: Positive = 1000
     late_ms: Positive = 3_600_000
     strengths: Strengths = field(default_factory=Strengths)

@@ -1,7 +1,7 @@
 """The batches that wait in a worker while there is more than can be done, bucket by bucket.
 
 Their text is in the journal, for a worker that starts anew; their messages are kept decoded, since
-how long a batch may wait depends on whether anything in it is fresh.
+whether a batch may wait depends on whether anything in it is fresh.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ from typing import Any
 
 from pyflink.datastream.timerservice import TimerService
 
-from operators.flink.pacing import LATE_MS, Hold
+from operators.flink.pacing import LATE_MS
 from operators.flink.settling import beside
 from operators.flink.state import Journal
 
@@ -49,8 +49,8 @@ class Gathering:
         """Whether its time is over; it is after a restore, where the time is not known."""
         return self.waits(bucket) and now_ms >= self._until_ms.get(bucket, 0)
 
-    def add(self, bucket: int, payload: str, hold: Hold, timers: TimerService) -> bool:
-        """Let a batch wait behind those before it, and see to a timer for them.
+    def add(self, bucket: int, payload: str, hold_ms: int, timers: TimerService) -> bool:
+        """Let a batch wait behind those before it for so long, and see to a timer for them.
 
         Returns:
             Whether all of them are to be worked on now instead.
@@ -59,12 +59,11 @@ class Gathering:
         length = self._journal.hold(bucket, payload)
         batches.append(self._decode(payload))
         now_ms = timers.current_processing_time()
-        hold_ms = hold.late_ms if self._is_late(batches[-1], now_ms) else hold.fresh_ms
-        if not hold_ms or length >= HELD_BYTES_MAX:
+        if not hold_ms or length >= HELD_BYTES_MAX or not self._is_late(batches[-1], now_ms):
             return True
-        until_ms = now_ms + hold_ms
+        until_ms = beside(now_ms + hold_ms, self._settle_ms)
         if len(batches) == 1 or until_ms < self._until_ms.get(bucket, 0):
-            self._until_ms[bucket] = beside(until_ms, self._settle_ms)
+            self._until_ms[bucket] = until_ms
             timers.register_processing_time_timer(self._until_ms[bucket])
         return False
 

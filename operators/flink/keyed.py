@@ -20,7 +20,7 @@ from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
 from operators.flink.pacing import Pace
 from operators.flink.payload import pack, unpack
-from operators.flink.settling import SETTLED_MAX, Settling, beside, is_period
+from operators.flink.settling import Settling, beside, is_period, settled_max
 from operators.flink.state import (
     FlinkTable,
     Journal,
@@ -189,11 +189,11 @@ class KeyedShell(KeyedProcessFunction):
 
     def _take(self, bucket: int, payload: str, ctx: KeyedProcessFunction.Context) -> list[Row]:
         """Work on a batch, or gather it with others while there is more than can be done."""
-        hold = self._pace.hold()
-        if not hold.late_ms and not self._gathering.waits(bucket):
+        hold_ms = self._pace.hold_ms()
+        if not hold_ms and not self._gathering.waits(bucket):
             return self._step(bucket, payload)
         started_ns = time.perf_counter_ns()
-        due = self._gathering.add(bucket, payload, hold, ctx.timer_service())
+        due = self._gathering.add(bucket, payload, hold_ms, ctx.timer_service())
         self._pace.worked(time.perf_counter_ns() - started_ns)
         if due:
             return self._release(bucket)
@@ -260,7 +260,7 @@ class KeyedShell(KeyedProcessFunction):
     def _apply(self, payload: str) -> tuple[int, list[Out]]:
         if payload in (Journal.SETTLED, Journal.SETTLED_SOME):
             some = payload == Journal.SETTLED_SOME
-            return 0, self._stage.settle(self._state, SETTLED_MAX if some else None)
+            return 0, self._stage.settle(self._state, settled_max(self._buckets) if some else None)
         batch = self._decode(payload)
         return len(batch), self._apply_batch(batch)
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 from pyflink.datastream.timerservice import TimerService
 
-SETTLED_MAX = 50
-"""Keys of a piece."""
+SETTLED_MAX, SETTLED_MIN = 800, 50
+"""Keys that all buckets of a stage settle at one time together, and that each of them does."""
 
 SOON_MS = 50
 
@@ -27,6 +27,15 @@ def is_period(time_ms: int, settle_ms: int) -> bool:
 def beside(time_ms: int, settle_ms: int) -> int:
     """A time for a timer that is for anything else: this one, or the millisecond after."""
     return time_ms + is_period(time_ms, settle_ms)
+
+
+def settled_max(buckets: int) -> int:
+    """Keys of a piece.
+
+    A journal notes that a piece was settled and not how large it was, so this may only depend on
+    what is fixed with the state.
+    """
+    return max(SETTLED_MIN, SETTLED_MAX // buckets)
 
 
 class Settling:

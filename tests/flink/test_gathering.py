@@ -11,7 +11,7 @@ from pyflink.common import Row
 
 from operators.flink.gathering import HELD_BYTES_MAX
 from operators.flink.keyed import KeyedShell
-from operators.flink.pacing import LATE_MS, Hold, Pace
+from operators.flink.pacing import LATE_MS, Pace
 from operators.flink.payload import pack, unpack
 from operators.meaning import Meaning
 from operators.stage import Out, StructCodec
@@ -50,24 +50,25 @@ def shell_of_batches(*, journal_batches=9, event_time=False, hold_max_ms=0):
 
 
 class Worker:
-    """One bucket of it; `hold` says how long it gathers, a crash loses what is in memory."""
+    """One bucket of it; `hold_ms` says how long it gathers, a crash loses what is in memory."""
 
     def __init__(self, journal_batches=1000):
         self.context, self.journal_batches = FakeContext(), journal_batches
-        self.context.key, self.hold = 0, Hold(0, 0)
+        self.context.key, self.hold_ms = 0, 0
         self.start()
 
     def start(self):
         self.shell = shell_of_batches(journal_batches=self.journal_batches)
         self.shell.open(self.context)
-        self.shell._pace = SimpleNamespace(hold=lambda: self.hold, worked=lambda _: None)
+        self.shell._pace = SimpleNamespace(hold_ms=lambda: self.hold_ms, worked=lambda _: None)
 
     def batch(self, *items, hold_ms=0):
-        return self.sent(dict.fromkeys(items, 1), Hold(hold_ms, hold_ms))
+        """A late batch of these items."""
+        return self.sent(dict.fromkeys(items, -2 * LATE_MS), hold_ms)
 
-    def sent(self, times_ms, hold):
+    def sent(self, times_ms, hold_ms):
         """A batch of items with their times."""
-        self.hold = hold
+        self.hold_ms = hold_ms
         row = Row(0, pack([noted("u", item, at_ms) for item, at_ms in times_ms.items()]))
         return self.told(self.shell.process_element(row, self.context))
 
@@ -131,15 +132,15 @@ LATE, FRESH = NOW_MS - LATE_MS - 1, NOW_MS - LATE_MS
 
 @pytest.fixture
 def behind():
-    """A worker on which two late batches wait, by a load under which a fresh one would not."""
+    """A worker on which two late batches wait."""
     worker = Worker()
     worker.context.processing_ms = NOW_MS
-    assert [worker.sent({item: LATE}, Hold(0, 1500)) for item in "ab"] == [[], []]
+    assert [worker.sent({item: LATE}, 1500) for item in "ab"] == [[], []]
     return worker
 
 
 def test_what_is_late_waits_and_the_first_fresh_message_takes_it_along(behind):
-    assert behind.sent({"d": FRESH, "c": LATE}, Hold(0, 1500)) == ["a+b+c+d=4"]
+    assert behind.sent({"d": FRESH, "c": LATE}, 1500) == ["a+b+c+d=4"]
     assert behind.timers(NOW_MS + 1500) == []
 
 
@@ -148,23 +149,22 @@ def test_late_batches_go_when_their_time_is_over(behind):
     assert behind.timers(NOW_MS + 1500) == ["a+b=2"]
 
 
-def test_a_fresh_batch_that_has_to_wait_itself_shortens_the_waiting_of_late_ones(behind):
-    assert behind.sent({"c": FRESH}, Hold(200, 1500)) == []
+def test_a_late_batch_by_a_shorter_hold_shortens_the_waiting_of_those_before(behind):
+    assert behind.sent({"c": LATE}, 200) == []
     assert behind.timers(NOW_MS + 199) == []
     assert behind.timers(NOW_MS + 200) == ["a+b+c=3"]
 
 
-def test_a_late_batch_does_not_lengthen_the_waiting_of_a_fresh_one():
+def test_what_is_fresh_does_not_wait_however_busy_the_stage_is():
     worker = Worker()
     worker.context.processing_ms = NOW_MS
-    worker.sent({"a": FRESH}, Hold(200, 1500))
-    worker.sent({"b": LATE}, Hold(200, 1500))
-    assert worker.timers(NOW_MS + 200) == ["b+a=2"]
+    assert worker.sent({"a": FRESH}, 1500) == ["a=1"]
+    assert worker.timers(NOW_MS + 1500) == []
 
 
 def test_a_fresh_message_takes_along_what_waited_before_a_crash(behind):
     behind.start()
-    assert behind.sent({"c": FRESH}, Hold(0, 1500)) == ["a+b+c=3"]
+    assert behind.sent({"c": FRESH}, 1500) == ["a+b+c=3"]
 
 
 def test_a_batch_without_messages_is_no_stumbling_block():
@@ -194,9 +194,11 @@ def test_only_a_live_stage_gathers(event_time):
     assert shell._hold_max_ms == (0 if event_time else 500)
 
 
-HOLDS = {"batch": Hold(0, 0), "late": Hold(0, 700), "hold": Hold(500, 500)}
+BATCHES = {"late": (1, 0), "held": (1, 700), "soon": (1, 200), "fresh": (LATE_MS, 700)}
+"""Time of its item and how long late batches wait, by step."""
+
 STEPS = st.lists(
-    st.sampled_from(["batch", "late", "hold", "timer", "settle", "crash"]),
+    st.sampled_from([*BATCHES, "timer", "settle", "crash"]),
     min_size=1,
     max_size=30,
 )
@@ -213,12 +215,13 @@ def test_a_worker_that_starts_anew_goes_on_as_if_it_had_not(steps, journal_batch
             continue
         both = []
         for worker in (steady, crashing):
-            if step in HOLDS:
-                both.append(worker.sent({f"i{number}": 1}, HOLDS[step]))
+            if step in BATCHES:
+                time_ms, hold_ms = BATCHES[step]
+                both.append(worker.sent({f"i{number}": time_ms}, hold_ms))
             else:
                 both.append(worker.timers(2 * SETTLE_MS - (step == "timer")))
         assert both[0] == both[1]
-    sent = sum(step in HOLDS for step in steps)
+    sent = sum(step in BATCHES for step in steps)
     last = crashing.batch("last")
     assert last == steady.batch("last")
     assert last[-1].endswith(f"={sent + 1}")

@@ -14,7 +14,7 @@ from pyflink.common import Row
 from operators.flink.keyed import RECORDS_MAX, KeyedShell
 from operators.flink.meaning import Kept
 from operators.flink.payload import pack, unpack
-from operators.flink.settling import SETTLED_MAX, SOON_MS
+from operators.flink.settling import SOON_MS, settled_max
 from operators.meaning import Meaning
 from operators.messages import Listed
 from operators.results import ListRow, ProfileRow
@@ -303,8 +303,14 @@ class Timed(OneBucket):
         return [row.user for piece in rows for row in unpack(ROWS, piece[2])]
 
 
-USERS = [f"u{n:03}" for n in range(3 * SETTLED_MAX)]
-PIECES = [USERS[:SETTLED_MAX], USERS[SETTLED_MAX : 2 * SETTLED_MAX], USERS[2 * SETTLED_MAX :]]
+PIECE = settled_max(1)
+USERS = [f"u{n:04}" for n in range(3 * PIECE)]
+PIECES = [USERS[:PIECE], USERS[PIECE : 2 * PIECE], USERS[2 * PIECE :]]
+
+
+def test_all_buckets_together_settle_as_much_whatever_their_number():
+    assert [n * settled_max(n) for n in (1, 2, 4, 16)] == [800] * 4
+    assert settled_max(720) == settled_max(16) == 50
 
 
 def test_a_bucket_settles_piece_after_piece_quickly_while_it_is_idle():

@@ -11,6 +11,7 @@ import yaml
 
 from deploy.stack import render
 from deploy.stack.services import flink_home
+from tests.k8s.conftest import K8S
 
 HERE = Path(__file__).parent
 TEMPLATE = HERE.parent.parent / "deploy" / "stack" / "flink" / "config.yaml"
@@ -151,11 +152,12 @@ def test_no_two_jobs_share_a_folder_of_an_object_store(rendered):
 
 
 def test_the_autoscaler_stays_within_the_buckets_of_the_state(deployments):
-    from jobs.settings import Recommend
+    from jobs.settings import Recommend, load
 
+    settings = load(Recommend, K8S / "overlays/prod/headwater.toml")
     for where, spec in deployments.items():
         config = spec["flinkConfiguration"]
         if config.get("job.autoscaler.enabled") == "true":
             most = int(config["job.autoscaler.vertex.max-parallelism"])
-            assert spec["job"]["parallelism"] <= most <= Recommend().buckets, where
+            assert spec["job"]["parallelism"] <= most <= settings.buckets, where
             assert config["job.autoscaler.memory.tuning.enabled"] == "false", where

@@ -19,7 +19,7 @@ def test_the_savepoint_of_a_release_goes_on_and_keeps_all_state_when_rescaled(
         pytest.skip(f"of commit {kept.commit} does not restore: {lost}; {release.ANEW}")
     monkeypatch.delenv("HEADWATER_CONFIG", raising=False)
     savepoint = services.unpack(release.SAVED / release.SAVEPOINT, tmp_path)
-    with services.runs(stack, "upgrade", tmp_path) as runs:
+    with services.runs(stack, "upgrade", tmp_path, kept.buckets) as runs:
         # The offsets in the savepoint are those of the same records in the same topics.
         before = stream.before(services.TENANT)
         runs.send([one for one in before if "item" in one.topic])

@@ -11,6 +11,7 @@ import msgspec
 
 from deploy.stack import Stack, StackSettings
 from deploy.stack.reporting import silent
+from jobs.settings import Recommend
 from tests.conftest import CACHE, free_ports, make_home, take_down
 from tests.upgrade import memory, release, services, stream
 from tests.upgrade.facts import Facts
@@ -43,7 +44,7 @@ def _on_services() -> list[Facts]:
         stack.up(silent)
         with (
             tempfile.TemporaryDirectory() as folder,
-            services.runs(stack, "upgrade", Path(folder)) as runs,
+            services.runs(stack, "upgrade", Path(folder), Recommend().buckets) as runs,
         ):
             records = stream.before(services.TENANT)
             catalogue = [one for one in records if "item" in one.topic]

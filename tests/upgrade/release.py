@@ -47,6 +47,11 @@ class Release(Struct, kw_only=True):
     memory: list[Facts]
     services: list[Facts]
 
+    @property
+    def buckets(self) -> int:
+        """Of its state."""
+        return int(self.settings["buckets"])
+
 
 def kept() -> Release:
     """The release in `saved/`."""
@@ -67,18 +72,21 @@ def states() -> dict[str, int]:
     }
 
 
-def settings() -> dict[str, str]:
-    """Default settings that are part of the state."""
-    return dict(meaning(Recommend()).settings)
+def settings(buckets: int = Recommend().buckets) -> dict[str, str]:
+    """Default settings that are part of the state, with so many buckets."""
+    return dict(meaning(Recommend(buckets=buckets)).settings)
 
 
 def lost(release: Release) -> list[str]:
-    """What the present code does not take over from a release, each as its log has to name it."""
+    """What the present code does not take over from a release, each as its log has to name it.
+
+    Whoever goes on from a savepoint keeps its number of buckets, and so do the tests.
+    """
     now = states()
     raised = [f"{name} v{now[name]}" for name, version in release.states.items()
               if name in now and now[name] != version]  # fmt: skip
     gone = [name for name in release.states if name not in now]
-    return [*raised, *gone, *changes(release.settings, settings())]
+    return [*raised, *gone, *changes(release.settings, settings(release.buckets))]
 
 
 def unlogged(release: Release, log: str) -> list[str]:

@@ -117,9 +117,11 @@ class Runs:
 
 
 @contextlib.contextmanager
-def runs(stack: Stack, keyspace: str, folder: Path) -> Iterator[Runs]:
+def runs(stack: Stack, keyspace: str, folder: Path, buckets: int) -> Iterator[Runs]:
     """Topics and a keyspace for the runs, gone at the end."""
-    with opened(stack, None, Options(parallelism=1), silent) as site, keyspaces(site, [keyspace]):
+    config = folder / "headwater.toml"
+    config.write_text(f"[recommend]\nbuckets = {buckets}\n", "utf-8")
+    with opened(stack, config, Options(parallelism=1), silent) as site, keyspaces(site, [keyspace]):
         scene = Scene(site, NAMES, keyspace, "live")
         made = Runs(scene, folder)
         try:

@@ -26,13 +26,13 @@ def test_whatever_of_a_release_does_not_restore_is_in_the_log(kept):
 
 def test_a_version_that_was_raised_without_a_word_is_found(kept):
     kept.states["ranking-user"] -= 1
-    kept.settings["buckets"] = "5"
+    kept.settings["strengths.click"], click = "1", kept.settings["strengths.click"]
     log = "| version | since | change |\n| ranking-user v99 | 1 | other |\n"
     raised = f"ranking-user v{kept.states['ranking-user'] + 1}"
-    assert release.unlogged(kept, log) == [raised, "buckets was 5 and is 16"]
-    assert release.unlogged(kept, f"{log}| {raised}, buckets | 2 | why |") == []
+    assert release.unlogged(kept, log) == [raised, f"strengths.click was 1 and is {click}"]
+    assert release.unlogged(kept, f"{log}| {raised}, strengths.click | 2 | why |") == []
     kept.states["ranking-user"] += 1
-    kept.settings["buckets"] = "16"
+    kept.settings["strengths.click"] = click
 
 
 def test_every_kept_value_can_be_read(kept):
