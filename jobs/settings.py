@@ -134,7 +134,7 @@ class Job(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         journal_batches: Batches of a bucket after which its changed state is stored; until then a
             restore applies the noted batches once more. Fewer if they are large (16 MB).
         hold_max_ms: Live, how long a stage with much to do gathers micro-batches of a backlog,
-            older than five seconds, to work it off in fewer and larger ones. 0: not at all.
+            older than two seconds, to work it off in fewer and larger ones. 0: not at all.
         buffer_timeout_ms: How long an exchange between tasks may hold a record back. Records are
             whole batches, few a second: at 0 each goes at once, and no thread looks for any.
         parallelism: Of the job; None means the cluster's default.

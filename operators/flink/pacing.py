@@ -22,8 +22,8 @@ import time
 from collections.abc import Callable
 
 LOOKS_EVERY_NS = 500_000_000
-LATE_MS = 5_000
-"""Older than this, a message is late: it waited elsewhere for longer than all stages let it."""
+LATE_MS = 2_000
+"""Older than this, a message is late: it has waited for longer than all windows together let it."""
 FIRST_MS = 125
 """Nothing shorter is worth a timer."""
 
