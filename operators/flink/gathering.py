@@ -49,17 +49,26 @@ class Gathering:
         """Whether its time is over; it is after a restore, where the time is not known."""
         return self.waits(bucket) and now_ms >= self._until_ms.get(bucket, 0)
 
-    def add(self, bucket: int, payload: str, hold_ms: int, timers: TimerService) -> bool:
+    def add(
+        self, bucket: int, payload: str, batch: list[Any], hold_ms: int, timers: TimerService
+    ) -> bool:
         """Let a batch wait behind those before it for so long, and see to a timer for them.
+
+        Args:
+            bucket: Flink's current key.
+            payload: The batch as it came; `batch` is what it says.
+            batch: Its messages.
+            hold_ms: How long it waits if it is late.
+            timers: Of Flink.
 
         Returns:
             Whether all of them are to be worked on now instead.
         """
         batches = self._batches_of(bucket)
         length = self._journal.hold(bucket, payload)
-        batches.append(self._decode(payload))
+        batches.append(batch)
         now_ms = timers.current_processing_time()
-        if not hold_ms or length >= HELD_BYTES_MAX or not self._is_late(batches[-1], now_ms):
+        if not hold_ms or length >= HELD_BYTES_MAX or not self.is_late(batch, now_ms):
             return True
         until_ms = beside(now_ms + hold_ms, self._settle_ms)
         if len(batches) == 1 or until_ms < self._until_ms.get(bucket, 0):
@@ -81,7 +90,7 @@ class Gathering:
             self._batches[bucket] = [self._decode(text) for text in texts]
         return self._batches[bucket]
 
-    def _is_late(self, batch: Sequence[Any], now_ms: int) -> bool:
-        """Whether all of it is."""
+    def is_late(self, batch: Sequence[Any], now_ms: int) -> bool:
+        """Whether all of a batch is."""
         fresh_from_ms = now_ms - LATE_MS
         return all(self._order(message)[1] < fresh_from_ms for message in batch)

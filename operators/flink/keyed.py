@@ -189,11 +189,15 @@ class KeyedShell(KeyedProcessFunction):
 
     def _take(self, bucket: int, payload: str, ctx: KeyedProcessFunction.Context) -> list[Row]:
         """Work on a batch, or gather it with others while there is more than can be done."""
-        hold_ms = self._pace.hold_ms()
-        if not hold_ms and not self._gathering.waits(bucket):
-            return self._step(bucket, payload)
-        started_ns = time.perf_counter_ns()
-        due = self._gathering.add(bucket, payload, hold_ms, ctx.timer_service())
+        started_ns, hold_ms = time.perf_counter_ns(), self._pace.hold_ms()
+        batch, gathering = self._decode(payload), self._gathering
+        alone = not gathering.waits(bucket)
+        if alone and hold_ms:
+            alone = not gathering.is_late(batch, ctx.timer_service().current_processing_time())
+        if alone:
+            self._journal.note(bucket, payload)
+            return self._answer(bucket, started_ns, len(batch), self._apply_batch(batch))
+        due = gathering.add(bucket, payload, batch, hold_ms, ctx.timer_service())
         self._pace.worked(time.perf_counter_ns() - started_ns)
         if due:
             return self._release(bucket)
@@ -237,11 +241,11 @@ class KeyedShell(KeyedProcessFunction):
         batch = self._gathering.take(bucket)
         return self._answer(bucket, started_ns, len(batch), self._apply_batch(batch))
 
-    def _step(self, bucket: int, payload: str) -> list[Row]:
-        """Note a batch and work on it."""
+    def _step(self, bucket: int, noted: str) -> list[Row]:
+        """Note a settlement and do it."""
         started_ns = time.perf_counter_ns()
-        self._journal.note(bucket, payload)
-        return self._answer(bucket, started_ns, *self._apply(payload))
+        self._journal.note(bucket, noted)
+        return self._answer(bucket, started_ns, *self._apply(noted))
 
     def _answer(
         self, bucket: int, started_ns: int, messages: int, outs: Sequence[Out]

@@ -160,6 +160,7 @@ def test_what_is_fresh_does_not_wait_however_busy_the_stage_is():
     worker.context.processing_ms = NOW_MS
     assert worker.sent({"a": FRESH}, 1500) == ["a=1"]
     assert worker.timers(NOW_MS + 1500) == []
+    assert worker.shell._journal._noted[0].batches == 1, "noted once, not once more when it goes"
 
 
 def test_a_fresh_message_takes_along_what_waited_before_a_crash(behind):
