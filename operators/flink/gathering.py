@@ -58,7 +58,7 @@ class Gathering:
             bucket: Flink's current key.
             payload: The batch as it came; `batch` is what it says.
             batch: Its messages.
-            hold_ms: How long it waits if it is late.
+            hold_ms: How long it waits; 0 for not at all.
             timers: Of Flink.
 
         Returns:
@@ -67,10 +67,9 @@ class Gathering:
         batches = self._batches_of(bucket)
         length = self._journal.hold(bucket, payload)
         batches.append(batch)
-        now_ms = timers.current_processing_time()
-        if not hold_ms or length >= HELD_BYTES_MAX or not self.is_late(batch, now_ms):
+        if not hold_ms or length >= HELD_BYTES_MAX:
             return True
-        until_ms = beside(now_ms + hold_ms, self._settle_ms)
+        until_ms = beside(timers.current_processing_time() + hold_ms, self._settle_ms)
         if len(batches) == 1 or until_ms < self._until_ms.get(bucket, 0):
             self._until_ms[bucket] = until_ms
             timers.register_processing_time_timer(self._until_ms[bucket])

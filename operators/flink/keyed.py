@@ -190,14 +190,13 @@ class KeyedShell(KeyedProcessFunction):
     def _take(self, bucket: int, payload: str, ctx: KeyedProcessFunction.Context) -> list[Row]:
         """Work on a batch, or gather it with others while there is more than can be done."""
         started_ns, hold_ms = time.perf_counter_ns(), self._pace.hold_ms()
-        batch, gathering = self._decode(payload), self._gathering
-        alone = not gathering.waits(bucket)
-        if alone and hold_ms:
-            alone = not gathering.is_late(batch, ctx.timer_service().current_processing_time())
-        if alone:
+        batch, timers = self._decode(payload), ctx.timer_service()
+        if hold_ms and not self._gathering.is_late(batch, timers.current_processing_time()):
+            hold_ms = 0
+        if not hold_ms and not self._gathering.waits(bucket):
             self._journal.note(bucket, payload)
             return self._answer(bucket, started_ns, len(batch), self._apply_batch(batch))
-        due = gathering.add(bucket, payload, batch, hold_ms, ctx.timer_service())
+        due = self._gathering.add(bucket, payload, batch, hold_ms, timers)
         self._pace.worked(time.perf_counter_ns() - started_ns)
         if due:
             return self._release(bucket)

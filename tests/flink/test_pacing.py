@@ -1,6 +1,8 @@
 """How long a stage gathers what is late: nothing if it keeps up, longer the more it has to do."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from operators.flink.pacing import BUSY, FIRST_MS, IDLE, LOOKS_EVERY_NS, Pace
 
@@ -65,6 +67,14 @@ def test_work_on_a_large_batch_is_no_quiet_time():
     load = Load()
     load.looks(1.0, 5)
     assert load.looks(4.0) == [2000]
+
+
+@given(st.lists(st.floats(0, 1), max_size=60), st.sampled_from([0, 500, 2000]))
+def test_nothing_waits_longer_than_the_setting_says(shares, hold_max_ms):
+    load = Load(hold_max_ms)
+    for share in shares:
+        load.looks(share)
+        assert 0 <= load.pace.hold_ms() <= hold_max_ms
 
 
 @pytest.mark.parametrize("capacity", [0.7, 1.5, 3.0])
