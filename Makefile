@@ -45,9 +45,9 @@ format: $(READY) ## rewrite the sources in the project's format
 bench: $(READY)  ## throughput, freshness and cost on the real stack, as JSON
 	$(BIN)/headwater bench
 
-tools:           ## Prometheus, a browser to test its page, jemalloc: as root on Debian
-	@command -v prometheus >/dev/null && command -v chromium >/dev/null && ls /usr/lib/*/libjemalloc.so.2 >/dev/null 2>&1 || { \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus chromium libjemalloc2 >/dev/null; \
+tools:           ## Prometheus, a browser to test its page, jemalloc, eatmydata: as root on Debian
+	@command -v prometheus >/dev/null && command -v chromium >/dev/null && ls /usr/lib/*/libjemalloc.so.2 /usr/lib/*/libeatmydata.so.1 >/dev/null 2>&1 || { \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus chromium libjemalloc2 libeatmydata1 >/dev/null; \
 	} || echo "Without Prometheus and chromium, the tests that need them are left out."
 
 drills: $(READY) ## kill and starve the real stack under load; nothing may be lost

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -27,6 +28,10 @@ MAVEN = (3, 6, 3)
 MIN_DISK_GB, GOOD_DISK_GB = 2, 10
 MIN_FILES = 10_000
 PROVEN_CONNECTORS = {("5.0.0-2.2", "2.3")}
+LIBRARIES = {
+    "jemalloc": ("libjemalloc2", "which takes less CPU"),
+    "eatmydata": ("libeatmydata1", "so that stages do not wait for the disk at a checkpoint"),
+}
 """Connectors that run on a Flink newer than the one they were released for, tried by our tests."""
 
 
@@ -207,13 +212,13 @@ def check_prometheus(settings: StackSettings) -> Check:
     return Check("Prometheus", "ok", found)
 
 
-def check_allocator() -> Check:
-    """jemalloc, which takes CPU off the stages where there is one."""
-    found = services.allocator()
+def check_library(name: str, package: str, gain: str) -> Check:
+    """A library that TaskManagers load where there is one, its Debian package, what it is for."""
+    found = services.library(name)
     if found is None:
-        return Check("allocator", "warn", "glibc's", "install jemalloc, which takes less CPU "
-                     "(Debian: apt-get install libjemalloc2); then down, up")  # fmt: skip
-    return Check("allocator", "ok", found)
+        advice = f"install {name}, {gain} (Debian: apt-get install {package}); then down, up"
+        return Check(name, "warn", "none", advice)
+    return Check(name, "ok", found)
 
 
 def check_pyflink() -> Check:
@@ -252,7 +257,7 @@ def examine(settings: StackSettings) -> list[Check]:
         ("Cassandra driver", check_driver),
         ("jars", lambda: check_jars(settings)),
         ("Prometheus", lambda: check_prometheus(settings)),
-        ("allocator", check_allocator),
+        *((name, partial(check_library, name, *about)) for name, about in LIBRARIES.items()),
         ("ports", lambda: check_ports(settings)),
         ("memory", lambda: check_memory(settings)),
         ("disk", lambda: check_disk(settings)),

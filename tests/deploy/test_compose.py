@@ -131,6 +131,15 @@ def test_each_taskmanager_has_one_slot(services) -> None:
     assert services["taskmanager"]["environment"]["TASK_MANAGER_NUMBER_OF_TASK_SLOTS"] == 1
 
 
+def test_taskmanagers_alone_leave_out_to_wait_for_the_disk(services, dockerfile) -> None:
+    """By a library that the image installs; Flink's entry point adds jemalloc behind it."""
+    loaded = {name: service.get("environment", {}).get("LD_PRELOAD")
+              for name, service in services.items()}  # fmt: skip
+    assert {name for name, library in loaded.items() if library} == {"taskmanager"}
+    assert loaded["taskmanager"] == "libeatmydata.so.1"
+    assert any("apt-get install" in line and "libeatmydata1" in line for line in dockerfile)
+
+
 def test_the_images_flink_and_python_are_the_projects(dockerfile) -> None:
     images = [image for image, _ in stages(dockerfile)]
     flink = jars.pins()["flink.version"]

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from deploy import doctor
 from deploy.cli import app
 from deploy.doctor import Check
-from deploy.stack import java
+from deploy.stack import java, services
 from deploy.stack.settings import StackSettings
 
 MEMINFO = "MemTotal:       {total} kB\nMemFree:          1 kB\nMemAvailable:   {free} kB\n"
@@ -200,7 +200,7 @@ def test_a_check_that_breaks_hides_none_of_the_others(
     assert found["open files"].level == "fail"
     assert "no such device" in found["open files"].found
     assert found["Python"].level == "ok"
-    assert len(found) == 13
+    assert len(found) == 14
 
 
 @pytest.mark.parametrize(("level", "code"), [("ok", 0), ("warn", 0), ("fail", 1)])
@@ -214,14 +214,12 @@ def test_the_exit_code_is_1_only_if_a_check_failed(
     assert "set [stack]" in result.output
 
 
-@pytest.mark.parametrize(
-    ("library", "level", "found"),
-    [("libjemalloc.so.2", "ok", "libjemalloc.so.2"), (None, "warn", "glibc's")],
-)
-def test_an_allocator_that_takes_more_cpu_is_a_warning_with_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, library: str | None, level: str, found: str
+@pytest.mark.parametrize("name", services.TASKMANAGER_LIBRARIES)
+@pytest.mark.parametrize(("found", "level"), [("lib.so.2", "ok"), (None, "warn")])
+def test_a_library_that_spares_the_stages_is_a_warning_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, name: str, found: str | None, level: str
 ) -> None:
-    monkeypatch.setattr(doctor.services, "allocator", lambda: library)
-    check = doctor.check_allocator()
-    assert (check.level, check.found) == (level, found)
-    assert ("libjemalloc2" in check.advice) == (library is None)
+    monkeypatch.setattr(services, "library", lambda _: found)
+    check = doctor.check_library(name, *doctor.LIBRARIES[name])
+    assert (check.level, check.found) == (level, found or "none")
+    assert (f"lib{name}" in check.advice) == (found is None)

@@ -225,21 +225,35 @@ def test_services_are_left_the_cores_that_no_stage_is_kept_to(
 
 
 @pytest.mark.parametrize(
-    ("found", "loaded", "loads"),
+    ("has", "loaded", "loads"),
     [
-        (None, "", None), (None, "mine.so", None), ("libjemalloc.so.2", "", "libjemalloc.so.2"),
-        ("libjemalloc.so.2", "mine.so", "mine.so:libjemalloc.so.2"),
-        ("libjemalloc.so.2", "/opt/libjemalloc.so", None),
+        ("", "", None),
+        ("", "mine.so", "mine.so"),
+        ("jemalloc", "", "jemalloc.so.2"),
+        ("eatmydata", "mine.so", "mine.so:eatmydata.so.2"),
+        ("jemalloc eatmydata", "", "jemalloc.so.2:eatmydata.so.2"),
+        ("jemalloc eatmydata", "/opt/libjemalloc.so", "/opt/libjemalloc.so:eatmydata.so.2"),
     ],
-)  # fmt: skip
-def test_a_taskmanager_loads_the_better_allocator_beside_what_it_is_told_to(
+)
+def test_a_taskmanager_loads_what_spares_it_work_beside_what_it_is_told_to(
     layout: Layout, tools: Tools, monkeypatch: pytest.MonkeyPatch,
-    found: str | None, loaded: str, loads: str | None,
+    has: str, loaded: str, loads: str | None,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(services, "allocator", lambda: found)
+    monkeypatch.setattr(
+        services, "library", lambda name: f"{name}.so.2" if name in has.split() else None
+    )
     monkeypatch.setenv("LD_PRELOAD", loaded)
     env = services.flink_process("taskmanager-1", "x", StackSettings(), layout, tools).env
-    assert env["LD_PRELOAD"] == (loaded if loads is None else loads)
+    assert env["LD_PRELOAD"] == (loads or "")
+
+
+def test_a_jobmanager_waits_for_the_disk(
+    layout: Layout, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "library", lambda name: f"{name}.so.2")
+    monkeypatch.setenv("LD_PRELOAD", "")
+    env = services.flink_process(services.JOBMANAGER, "x", StackSettings(), layout, tools).env
+    assert env["LD_PRELOAD"] == ""
 
 
 def test_flinks_environment_finds_pemja_the_project_and_our_lib(

@@ -61,6 +61,13 @@ def configured(jvm: Any, pairs: dict[str, str]) -> Any:
     return config
 
 
+def names_variable(jvm: Any, key: str) -> bool:
+    """Whether the rest of a key is the name of an environment variable of a pod."""
+    flink = jvm.org.apache.flink.configuration.ResourceManagerOptions
+    prefixes = flink.CONTAINERIZED_TASK_MANAGER_ENV_PREFIX, flink.CONTAINERIZED_MASTER_ENV_PREFIX
+    return key.startswith(prefixes)
+
+
 def judge(jvm: Any, options: dict[str, Any], config: dict[str, str]) -> dict[str, Any]:
     """Unknown keys and unreadable values of one configuration."""
     from py4j.protocol import Py4JJavaError
@@ -68,7 +75,7 @@ def judge(jvm: Any, options: dict[str, Any], config: dict[str, str]) -> dict[str
     unknown, illegal = [], {}
     for key, value in config.items():
         option = next((one for form, one in options.items() if re.fullmatch(form, key)), None)
-        if option is None and not REPORTER_PORT.fullmatch(key):
+        if option is None and not (REPORTER_PORT.fullmatch(key) or names_variable(jvm, key)):
             unknown.append(key)
         elif option is not None:
             try:

@@ -294,3 +294,10 @@ def test_the_guide_names_every_overlay_and_every_secret(rendered):
         assert secret in guide
     for line in re.findall(r"^\s*(kubectl .*)$", guide, re.MULTILINE):
         assert shlex.split(line)
+
+
+def test_taskmanagers_alone_leave_out_to_wait_for_the_disk(deployments):
+    for where, one in deployments.items():
+        config = one["flinkConfiguration"]
+        loaded = {key: value for key, value in config.items() if key.endswith("LD_PRELOAD")}
+        assert loaded == {"containerized.taskmanager.env.LD_PRELOAD": "libeatmydata.so.1"}, where
