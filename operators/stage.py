@@ -13,6 +13,8 @@ from zlib import crc32
 
 import msgspec
 
+from operators.compression import compress, decompress
+
 V = TypeVar("V")
 M_contra = TypeVar("M_contra", contravariant=True)
 
@@ -112,7 +114,7 @@ class Stage(Protocol[M_contra]):
 
 
 class StructCodec(Generic[V]):
-    """MessagePack of a `msgspec.Struct` type or any type msgspec knows."""
+    """MessagePack of a `msgspec.Struct` type or any type msgspec knows; in short if it is long."""
 
     def __init__(self, kind: Any, version: int = 1, weight: int = 1) -> None:
         self.version = version
@@ -121,10 +123,10 @@ class StructCodec(Generic[V]):
         self._decoder: msgspec.msgpack.Decoder[V] = msgspec.msgpack.Decoder(kind)
 
     def encode(self, value: V) -> bytes:
-        return self._encoder.encode(value)
+        return compress(self._encoder.encode(value))
 
     def decode(self, data: bytes) -> V:
-        return self._decoder.decode(data)
+        return self._decoder.decode(decompress(data))
 
 
 class BytesCodec:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pybase64 import b64decode, b64encode_as_string
 
-from operators.flink.payload import COMPRESSED_FROM, pack, unpack
+from operators.compression import COMPRESSED_FROM
+from operators.flink.payload import pack, unpack
 from operators.flink.state import Journal
 
 TEXTS = msgspec.msgpack.Decoder(list[str])

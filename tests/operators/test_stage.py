@@ -83,6 +83,15 @@ def test_a_struct_codec_holds_what_it_reads_against_its_type():
         codec.decode(msgspec.msgpack.encode(["x"]))
 
 
+def test_a_long_value_is_stored_in_short_and_one_that_was_not_is_read():
+    codec, value = StructCodec(list[str]), ["same again"] * 1000
+    plain = msgspec.msgpack.encode(value)
+    assert len(codec.encode(value)) < len(plain) / 10
+    assert codec.decode(codec.encode(value)) == codec.decode(plain) == value
+    with pytest.raises(OSError, match=r"(?i)lz4|corrupt"):
+        codec.decode(codec.encode(value)[:-3])
+
+
 def test_the_table_of_tests_passes_every_value_through_its_codec():
     table = DictTable(StructCodec(list[int]))
     value = [1]
