@@ -28,10 +28,6 @@ MAVEN = (3, 6, 3)
 MIN_DISK_GB, GOOD_DISK_GB = 2, 10
 MIN_FILES = 10_000
 PROVEN_CONNECTORS = {("5.0.0-2.2", "2.3")}
-LIBRARIES = {
-    "jemalloc": ("libjemalloc2", "which takes less CPU"),
-    "eatmydata": ("libeatmydata1", "so that stages do not wait for the disk at a checkpoint"),
-}
 """Connectors that run on a Flink newer than the one they were released for, tried by our tests."""
 
 
@@ -212,10 +208,11 @@ def check_prometheus(settings: StackSettings) -> Check:
     return Check("Prometheus", "ok", found)
 
 
-def check_library(name: str, package: str, gain: str) -> Check:
-    """A library that TaskManagers load where there is one, its Debian package, what it is for."""
+def check_library(name: str) -> Check:
+    """One of the libraries that TaskManagers load where there is one."""
     found = services.library(name)
     if found is None:
+        package, gain = services.TASKMANAGER_LIBRARIES[name]
         advice = f"install {name}, {gain} (Debian: apt-get install {package}); then down, up"
         return Check(name, "warn", "none", advice)
     return Check(name, "ok", found)
@@ -257,7 +254,7 @@ def examine(settings: StackSettings) -> list[Check]:
         ("Cassandra driver", check_driver),
         ("jars", lambda: check_jars(settings)),
         ("Prometheus", lambda: check_prometheus(settings)),
-        *((name, partial(check_library, name, *about)) for name, about in LIBRARIES.items()),
+        *((name, partial(check_library, name)) for name in services.TASKMANAGER_LIBRARIES),
         ("ports", lambda: check_ports(settings)),
         ("memory", lambda: check_memory(settings)),
         ("disk", lambda: check_disk(settings)),

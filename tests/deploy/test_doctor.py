@@ -220,6 +220,6 @@ def test_a_library_that_spares_the_stages_is_a_warning_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch, name: str, found: str | None, level: str
 ) -> None:
     monkeypatch.setattr(services, "library", lambda _: found)
-    check = doctor.check_library(name, *doctor.LIBRARIES[name])
+    check = doctor.check_library(name)
     assert (check.level, check.found) == (level, found or "none")
     assert (f"lib{name}" in check.advice) == (found is None)

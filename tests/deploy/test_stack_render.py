@@ -227,7 +227,7 @@ def test_services_are_left_the_cores_that_no_stage_is_kept_to(
 @pytest.mark.parametrize(
     ("has", "loaded", "loads"),
     [
-        ("", "", None),
+        ("", "", ""),
         ("", "mine.so", "mine.so"),
         ("jemalloc", "", "jemalloc.so.2"),
         ("eatmydata", "mine.so", "mine.so:eatmydata.so.2"),
@@ -237,14 +237,14 @@ def test_services_are_left_the_cores_that_no_stage_is_kept_to(
 )
 def test_a_taskmanager_loads_what_spares_it_work_beside_what_it_is_told_to(
     layout: Layout, tools: Tools, monkeypatch: pytest.MonkeyPatch,
-    has: str, loaded: str, loads: str | None,
+    has: str, loaded: str, loads: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(
         services, "library", lambda name: f"{name}.so.2" if name in has.split() else None
     )
     monkeypatch.setenv("LD_PRELOAD", loaded)
     env = services.flink_process("taskmanager-1", "x", StackSettings(), layout, tools).env
-    assert env["LD_PRELOAD"] == (loads or "")
+    assert env["LD_PRELOAD"] == loads
 
 
 def test_a_jobmanager_waits_for_the_disk(
