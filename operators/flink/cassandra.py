@@ -6,6 +6,7 @@ again. That is harmless: every write carries the event's time, and the newest wi
 statements, idempotent, one frozen cell a list).
 """
 
+import logging
 import socket
 import ssl
 import time
@@ -39,6 +40,14 @@ E = TypeVar("E")
 AT_ONCE = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 """The driver sends a request in pieces of 4 kB. By default the kernel keeps the last of them back
 until the others are acknowledged, which a node does 40 ms later: each batch of lists took that."""
+
+CELL_BYTES, ROW_BYTES = 20, 40
+"""What Cassandra counts of a batch beside its values, before it refuses it: times of each cell, and
+of the row. A catalogue's rows of a few words come to more than twice their values."""
+
+ON_PURPOSE = ("Server warning: Unlogged batch covering", "Server warning: Batch for")
+"""How the warnings begin that a node sends with its answer to each larger batch, at its defaults:
+dozens of lines a second in a worker's log about what is meant to be so."""
 
 CONNECT_S = 120.0
 """How long a sink waits for Cassandra when it starts: a start that fails costs far more."""
@@ -124,6 +133,11 @@ def _name(row: Row) -> str:
     raise TypeError(msg)
 
 
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether what the driver logs is anything else than a warning of what is done on purpose."""
+    return not record.getMessage().startswith(ON_PURPOSE)
+
+
 def connect(settings: SinkSettings) -> Any:
     """A Cassandra session for this sink; the driver reconnects by itself."""
     from cassandra import ConsistencyLevel
@@ -154,7 +168,13 @@ def connect(settings: SinkSettings) -> Any:
         connect_timeout=settings.timeout_s, control_connection_timeout=settings.timeout_s,
         sockopts=AT_ONCE,
     )  # fmt: skip
+    logging.getLogger("cassandra.protocol").addFilter(is_news)
     return cluster.connect()
+
+
+def batch_bytes_of(values: Iterable[bytes | None]) -> int:
+    """What a row of these values counts for in Cassandra's limits of a batch, a little more."""
+    return sum(len(value or b"") + CELL_BYTES for value in values) + ROW_BYTES
 
 
 def _password(settings: SinkSettings) -> str:
@@ -209,7 +229,7 @@ class CassandraExecutor:
         for write in writes:
             bound = self._bound(self._prepared[write.statement])
             bound.values = write.values
-            size = sum(len(value or b"") for value in write.values)
+            size = batch_bytes_of(write.values)
             replicas = self._replicas(bound)
             group, total = open_groups.get(replicas, ([], 0))
             if group and total + size > self._settings.batch_bytes:

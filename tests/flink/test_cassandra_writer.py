@@ -1,5 +1,6 @@
 """The sink: the newest row of a key, retries of what failed, batches by replica."""
 
+import logging
 import re
 import warnings
 from types import SimpleNamespace
@@ -14,7 +15,16 @@ from cassandra.query import BatchType, PreparedStatement
 from jobs.recommend import sink_settings
 from jobs.settings import CASSANDRA_PASSWORD, Recommend, SettingsError
 from operators.flink import cassandra as sink
-from operators.flink.cassandra import CassandraExecutor, WriteFailedError, Writer, WriteRows
+from operators.flink.cassandra import (
+    CELL_BYTES,
+    ROW_BYTES,
+    CassandraExecutor,
+    WriteFailedError,
+    Writer,
+    WriteRows,
+    batch_bytes_of,
+    is_news,
+)
 from operators.flink.payload import pack
 from operators.results import ForgetRow, ItemRow, ListRow, ProfileRow, SimilarRow, TrendingRow
 from operators.rows import STATEMENTS, RowSettings, Write, writes_of
@@ -201,9 +211,29 @@ def test_writes_for_the_same_replicas_go_together_and_others_apart():
 def test_a_batch_holds_no_more_bytes_than_agreed():
     session = Session(by_user)
     writes = expected(*(listed(f"a{n}", n) for n in range(10)))
-    size = sum(len(value or b"") for value in writes[0].values)
+    size = batch_bytes_of(writes[0].values)
     executor(session, batch_bytes=3 * size)(writes)
     assert [len(parts(one)) for one in session.sent] == [3, 3, 3, 1]
+
+
+def test_a_row_counts_for_more_than_its_values():
+    values = [b"k" * 10, None, b""]
+    assert batch_bytes_of(values) == 10 + 3 * CELL_BYTES + ROW_BYTES
+    assert batch_bytes_of([]) == ROW_BYTES
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Unlogged batch covering 380 partitions detected against table [t].", False),
+        ("Batch for [t] is of size 95315, exceeding specified threshold of 5120.", False),
+        ("Aggregation query used without partition key", True),
+    ],
+)
+def test_a_nodes_warnings_of_what_is_meant_to_be_so_are_not_logged(text, told):
+    record = logging.LogRecord("p", logging.WARNING, "f", 1, "Server warning: %s", (text,), None)
+    assert is_news(record) == told
+    assert is_news(logging.LogRecord("p", logging.WARNING, "f", 1, "no arguments", None, None))
 
 
 def test_without_batches_or_without_a_map_of_tokens_writes_still_go():
