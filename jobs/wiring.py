@@ -283,14 +283,16 @@ class Flow:
             records: See `KeyedShell`.
         """
         depth = 1 + max((one.depth for one in self._outputs if name in one.channels), default=0)
-        batches = self._batches(name, window_ms, self._offset_ms(depth))
+        batches = self._batches(name, window_ms, self._offset_ms(depth, self._settings.batch_ms))
+        settle_ms = settle_ms or self._settings.settle_ms
         shell = KeyedShell(
             make,
             buckets=self._settings.buckets,
             meaning=self._meaning_of(name),
             cache_size=self._settings.cache_entries,
             journal_batches=self._settings.journal_batches,
-            settle_ms=settle_ms or self._settings.settle_ms,
+            settle_ms=settle_ms,
+            settle_offset_ms=self._offset_ms(depth, settle_ms // self._settings.buckets),
             event_time=self._settings.clock == "replay",
             hold_max_ms=self._settings.hold_max_ms,
             whole=self._whole,
@@ -307,14 +309,14 @@ class Flow:
             return self._meaning
         return Meaning(f"{self._meaning.digest}-whole", self._meaning.settings)
 
-    def _offset_ms(self, depth: int) -> int:
-        """How long after those of the first stage the windows of one so deep in the job close.
+    def _offset_ms(self, depth: int, span_ms: int) -> int:
+        """How long after the first stage one so deep in the job does what each does in a span.
 
-        By processing time alone: by event time all of them close with one watermark.
+        By processing time alone: by event time all windows close with one watermark.
         """
         if self._settings.clock == "replay":
             return 0
-        return (depth - 1) * self._settings.batch_ms // STAGES_IN_A_ROW
+        return (depth - 1) * span_ms // STAGES_IN_A_ROW
 
     def _batches(self, name: str, window_ms: int, offset_ms: int) -> Table:
         source = f"in_{name}"

@@ -12,7 +12,7 @@ from typing import Any
 from pyflink.datastream.timerservice import TimerService
 
 from operators.flink.pacing import LATE_MS
-from operators.flink.settling import beside
+from operators.flink.settling import Settling
 from operators.flink.state import Journal
 
 HELD_BYTES_MAX = 1_000_000
@@ -26,7 +26,7 @@ class Gathering:
         journal: Of the stage; it knows the text of what waits.
         decode: Makes messages of a batch's text.
         order: Sort key of a message, its time in the middle.
-        settle_ms: Times that are multiples of this are for other things.
+        settling: Knows the times that are for other things.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class Gathering:
         journal: Journal,
         decode: Callable[[str], list[Any]],
         order: Callable[[Any], tuple[int, int, str]],
-        settle_ms: int,
+        settling: Settling,
     ) -> None:
         self._journal, self._decode, self._order = journal, decode, order
-        self._settle_ms = settle_ms
+        self._settling = settling
         self._batches: dict[int, list[list[Any]]] = defaultdict(list)
         self._until_ms: dict[int, int] = {}
 
@@ -69,7 +69,7 @@ class Gathering:
         batches.append(batch)
         if not hold_ms or length >= HELD_BYTES_MAX:
             return True
-        until_ms = beside(timers.current_processing_time() + hold_ms, self._settle_ms)
+        until_ms = self._settling.beside(bucket, timers.current_processing_time() + hold_ms)
         if len(batches) == 1 or until_ms < self._until_ms.get(bucket, 0):
             self._until_ms[bucket] = until_ms
             timers.register_processing_time_timer(self._until_ms[bucket])

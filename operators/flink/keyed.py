@@ -20,7 +20,7 @@ from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
 from operators.flink.pacing import Pace
 from operators.flink.payload import pack, unpack
-from operators.flink.settling import Settling, beside, is_period, settled_max
+from operators.flink.settling import Settling, settled_max
 from operators.flink.state import (
     FlinkTable,
     Journal,
@@ -88,6 +88,7 @@ class KeyedShell(KeyedProcessFunction):
         cache_size: Decoded values kept a table and bucket, besides the changed ones.
         journal_batches: Batches of a bucket after which its changed values are stored.
         settle_ms: How often the stage is asked for what it holds back.
+        settle_offset_ms: By processing time, how much later than others it is, see `settling`.
         event_time: Whether that is by event time or by processing time.
         hold_max_ms: By processing time, how long batches are gathered at the most, see `pacing`.
         whole: Stages that have all their state in bucket 0.
@@ -106,6 +107,7 @@ class KeyedShell(KeyedProcessFunction):
         settle_ms: int,
         event_time: bool,
         hold_max_ms: int = 0,
+        settle_offset_ms: int = 0,
         whole: Collection[str] = (),
         records: Mapping[str, RecordOf] | None = None,
     ) -> None:
@@ -115,7 +117,7 @@ class KeyedShell(KeyedProcessFunction):
         self._meaning = meaning
         self._cache_size = cache_size
         self._journal_batches = journal_batches
-        self._settle_ms = settle_ms
+        self._settle_ms, self._settle_offset_ms = settle_ms, settle_offset_ms
         self._event_time = event_time
         self._hold_max_ms = 0 if event_time else hold_max_ms
         self._telling = False
@@ -146,10 +148,10 @@ class KeyedShell(KeyedProcessFunction):
         self._due = open_due(runtime_context, f"settle-{due}")
         self._kept = open_kept(runtime_context, stage.name, self._meaning)
         self._settles = stage.settle is not settle_nothing
-        self._settling = Settling(self._settle_ms)
+        self._settling = Settling(self._settle_ms, self._buckets, self._settle_offset_ms)
         self._metrics = StageMetrics(runtime_context, stage.name, self._tables.values())
         self._pace = Pace(self._hold_max_ms)
-        self._gathering = Gathering(self._journal, self._decode, stage.order, self._settle_ms)
+        self._gathering = Gathering(self._journal, self._decode, stage.order, self._settling)
 
     def close(self) -> None:
         cores.OF_PROCESS.leave()
@@ -168,7 +170,7 @@ class KeyedShell(KeyedProcessFunction):
         elif self._settles:
             self._settling.worked(bucket, ctx.timer_service())
         if self._metrics.waiting and not self._event_time:
-            self._tell_later(ctx)
+            self._tell_later(bucket, ctx)
         return rows
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> list[Row]:
@@ -177,7 +179,7 @@ class KeyedShell(KeyedProcessFunction):
         if self._event_time:
             return self._settle_first(bucket, timestamp)
         rows: list[Row] = []
-        settles = is_period(timestamp, self._settle_ms)
+        settles = self._settling.is_period(bucket, timestamp)
         if self._gathering.is_due(bucket, timestamp) or (settles and self._gathering.waits(bucket)):
             rows += self._release(bucket)
         if due := self._settling.due(bucket, timestamp):
@@ -185,6 +187,8 @@ class KeyedShell(KeyedProcessFunction):
         if not settles:
             self._telling = False
             self._metrics.tell()
+        if self._settles:
+            self._settling.begin(bucket, ctx.timer_service())
         return rows
 
     def _take(self, bucket: int, payload: str, ctx: KeyedProcessFunction.Context) -> list[Row]:
@@ -278,13 +282,13 @@ class KeyedShell(KeyedProcessFunction):
             self._due.put(bucket, then_ms)
             ctx.timer_service().register_event_time_timer(then_ms)
 
-    def _tell_later(self, ctx: KeyedProcessFunction.Context) -> None:
+    def _tell_later(self, bucket: int, ctx: KeyedProcessFunction.Context) -> None:
         """Counts of the last batch of a burst must not wait for the next; at no time to settle."""
         if not self._telling:
             self._telling = True
             timers = ctx.timer_service()
             then_ms = timers.current_processing_time() + TOLD_EVERY_MS
-            timers.register_processing_time_timer(beside(then_ms, self._settle_ms))
+            timers.register_processing_time_timer(self._settling.beside(bucket, then_ms))
 
     def _rows(self, bucket: int, outs: Sequence[Out]) -> list[Row]:
         """One row a channel and target bucket."""

@@ -335,6 +335,16 @@ def test_work_that_comes_meanwhile_goes_before_the_next_piece():
     assert [one for one in told if one[0]] == [(PIECES[2], 3000), ([USERS[0]], 4000)]
 
 
+def test_a_bucket_that_was_to_settle_at_other_times_before_a_start_still_does():
+    live, told = Timed(), []
+    live.act(*USERS[:5])
+    live.context.timers = {(at_ms + 300, key) for at_ms, key in live.context.timers}
+    live.start()
+    while live.context.timers:
+        told += live.settled()
+    assert told == USERS[:5]
+
+
 @pytest.mark.parametrize("crashes_after", range(4))
 def test_a_crash_between_two_pieces_loses_none_and_tells_none_twice(crashes_after):
     live, told = Timed(), []
