@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from deploy.bench import counters, job, usage
 from deploy.bench.arithmetic import Sample
-from deploy.bench.generate import Open
+from deploy.bench.generate import Open, Sent
 from deploy.bench.generator import Generator
 from deploy.bench.job import Names
 from deploy.bench.markers import Channel, Progress
@@ -137,14 +137,23 @@ class Bench:
     def fill(self, events: int) -> None:
         """Send events as fast as Kafka takes them."""
         self.tell(f"sending {events:,} events at full speed")
-        sent = self.generator.send(events, None)
+        sent = self._send(events, None)
+        if sent.seconds > 0:
+            per_s = sent.events / sent.seconds
+            self.report.generator_per_s = max(per_s, self.report.generator_per_s or 0.0)
+
+    def lead_in(self, rate_per_s: float, seconds: float) -> None:
+        """Send at a rate for a time, and let what comes then come upon what is under way."""
+        self.tell(f"sending {rate_per_s:,.0f} events/s for {seconds:,.0f} s before the measurement")
+        self._send(round(rate_per_s * seconds), rate_per_s)
+
+    def _send(self, events: int, rate_per_s: float | None) -> Sent:
+        sent = self.generator.send(events, rate_per_s)
         self.channel.item = sent.item or self.channel.item
         if sent.exhausted and sent.events < events:
             msg = f"the data set ends after {sent.events} events, {events} are asked for"
             raise BenchError(msg)
-        if sent.seconds > 0:
-            per_s = sent.events / sent.seconds
-            self.report.generator_per_s = max(per_s, self.report.generator_per_s or 0.0)
+        return sent
 
     def warm_up(self, events: int) -> None:
         """Fill histories and neighbourhoods, and wait until all of it is served."""

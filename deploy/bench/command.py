@@ -39,6 +39,10 @@ def bench(
         int | None,
         typer.Option(min=0, help="Events before; default ten a user.", rich_help_panel=_LOAD),
     ] = None,
+    lead_in: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds at that rate before those.", rich_help_panel=_LOAD),
+    ] = 0.0,
     source: Annotated[
         Path | None,
         typer.Option(help="A data set, as `replay` reads it.", rich_help_panel=_LOAD),
@@ -73,8 +77,8 @@ def bench(
     from deploy.bench import console
 
     options = console.gather(
-        rate=rate, seconds=seconds, drain=drain, flat=flat, warmup=warmup, source=source,
-        users=users, items=items, seed=seed, sets=set_ or [], p99_limit_ms=p99_limit_ms,
-        probes_per_s=probes, patience_s=patience, keep=keep,
+        rate=rate, seconds=seconds, drain=drain, flat=flat, warmup=warmup, lead_in_s=lead_in,
+        source=source, users=users, items=items, seed=seed, sets=set_ or [],
+        p99_limit_ms=p99_limit_ms, probes_per_s=probes, patience_s=patience, keep=keep,
     )  # fmt: skip
     raise typer.Exit(console.run(options, config, out))

@@ -16,6 +16,8 @@ def at_rate(bench: Bench) -> None:
     assert options.rate is not None
     bench.submit()
     bench.warm_up(options.warmup_events)
+    if options.lead_in_s:
+        bench.lead_in(options.rate, options.lead_in_s)
     bench.report.measurement = measure(bench, options.rate, options.seconds)
 
 

@@ -129,6 +129,8 @@ class BenchOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         drain: Events put into the topic before the job starts; 0 measures at a rate instead.
         flat: Measure that cost does not grow with history, popularity or age.
         warmup: Events before the measurement, at full speed; None means ten a user.
+        lead_in_s: How long the rate is held between the warm-up and the measurement: the JVMs
+            compile for two minutes after a start, and what was sent at full speed works on.
         synthetic: The made-up population.
         source: Data set to send instead.
         sets: Settings of the job, `key=value`.
@@ -147,6 +149,7 @@ class BenchOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     drain: Annotated[int, Meta(ge=0)] = 0
     flat: bool = False
     warmup: Annotated[int, Meta(ge=0)] | None = None
+    lead_in_s: Annotated[float, Meta(ge=0)] = 0.0
     synthetic: Synthetic = field(default_factory=Synthetic)
     source: str | None = None
     sets: list[str] = []

@@ -35,6 +35,7 @@ def test_options_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     options = called(
         monkeypatch, "--rate", "max", "--seconds", "5", "--users", "300", "--items", "40",
         "--seed", "9", "--warmup", "0", "--set", "window_ms=50", "--probes", "3", "--keep",
+        "--lead-in", "90",
     )  # fmt: skip
     assert options.rate is None
     assert (options.synthetic.users, options.synthetic.items, options.synthetic.seed) == (
@@ -44,6 +45,7 @@ def test_options_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert options.synthetic.clusters == 40
     assert (options.warmup_events, options.sets, options.keep) == (0, ["window_ms=50"], True)
+    assert options.lead_in_s == 90.0
 
 
 def test_a_source_is_told_to_the_generator_by_its_whole_path(

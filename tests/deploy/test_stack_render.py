@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -254,6 +255,17 @@ def test_a_jobmanager_waits_for_the_disk(
     monkeypatch.setenv("LD_PRELOAD", "")
     env = services.flink_process(services.JOBMANAGER, "x", StackSettings(), layout, tools).env
     assert env["LD_PRELOAD"] == ""
+
+
+@pytest.mark.parametrize("make", [services.kafka, services.cassandra])
+def test_a_lasting_stack_compiles_as_servers_do(
+    layout: Layout, tools: Tools, make: Callable[..., services.Launch]
+) -> None:
+    brief, lasting = (
+        make(StackSettings(lasting=lasting), layout, tools) for lasting in (False, True)
+    )
+    assert [one for one in brief.command if one not in lasting.command] == [services.QUICK]
+    assert brief.config != lasting.config
 
 
 def test_flinks_environment_finds_pemja_the_project_and_our_lib(
