@@ -90,7 +90,8 @@ class Cassandra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tls_ca: PEM file of the authority that signed the nodes' certificates; switches TLS on.
         concurrency: Requests under way at once from one sink.
         batch_bytes: Largest batch of writes for the same replicas; 0 sends each alone. Cassandra
-            refuses batches above batch_size_fail_threshold, 50 KiB unless its settings say else.
+            refuses batches above batch_size_fail_threshold, 50 KiB unless its settings say else,
+            and writes a line to its log for each above batch_size_warn_threshold, 5 KiB.
         timeout_s: Of one write.
         attempts: Tries of a write before the bundle fails and the job goes back to its last
             checkpoint.

@@ -111,11 +111,15 @@ def test_the_broker_takes_what_its_topics_take(services) -> None:
         assert int(topic.config.get("max.message.bytes", 0)) <= limit
 
 
-def test_cassandra_keeps_its_vector_writers_few(services) -> None:
+def test_cassandra_has_the_settings_of_the_local_node(services) -> None:
     local = yaml.safe_load((PACKAGE / "cassandra" / "cassandra.yaml").read_text())
     options = services["cassandra"]["environment"]["JVM_EXTRA_OPTS"].split()
-    writers = f"-Dcassandra.settings.concurrent_writes={local['concurrent_writes']}"
-    assert writers in options
+    for name in (
+        "concurrent_writes",
+        "batch_size_warn_threshold",
+        "unlogged_batch_across_partitions_warn_threshold",
+    ):
+        assert f"-Dcassandra.settings.{name}={local[name]}" in options
     assert "-Dcassandra.config.allow_system_properties=true" in options
 
 
