@@ -1,11 +1,13 @@
 """The `bench` command: names, options and help; the work is imported when it runs."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-_LOAD, _MADE_UP = "Load", "Made-up population"
+_load = partial(typer.Option, rich_help_panel="Load")
+_made_up = partial(typer.Option, rich_help_panel="Made-up population")
 
 
 def register(app: typer.Typer) -> None:
@@ -15,41 +17,18 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     *,
-    rate: Annotated[
-        str, typer.Option(help="Events a second, or max: search.", rich_help_panel=_LOAD)
-    ] = "1000",
-    seconds: Annotated[
-        float, typer.Option(min=1, help="How long at that rate.", rich_help_panel=_LOAD)
-    ] = 60.0,
-    drain: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Instead: so many events before the job starts.", rich_help_panel=_LOAD
-        ),
-    ] = 0,
+    rate: Annotated[str, _load(help="Events a second, or max: search.")] = "1000",
+    seconds: Annotated[float, _load(min=1, help="How long at that rate.")] = 60.0,
+    drain: Annotated[int, _load(min=0, help="Instead: so many events before the job starts.")] = 0,
     flat: Annotated[
-        bool,
-        typer.Option(
-            "--flat",
-            help="Instead: whether cost grows with history, popularity, age.",
-            rich_help_panel=_LOAD,
-        ),
+        bool, _load("--flat", help="Instead: whether cost grows with history, popularity, age.")
     ] = False,
-    warmup: Annotated[
-        int | None,
-        typer.Option(min=0, help="Events before; default ten a user.", rich_help_panel=_LOAD),
-    ] = None,
-    lead_in: Annotated[
-        float,
-        typer.Option(min=0, help="Seconds at that rate before those.", rich_help_panel=_LOAD),
-    ] = 0.0,
-    source: Annotated[
-        Path | None,
-        typer.Option(help="A data set, as `replay` reads it.", rich_help_panel=_LOAD),
-    ] = None,
-    users: Annotated[int, typer.Option(min=1, rich_help_panel=_MADE_UP)] = 20_000,
-    items: Annotated[int, typer.Option(min=1, rich_help_panel=_MADE_UP)] = 5_000,
-    seed: Annotated[int, typer.Option(min=0, rich_help_panel=_MADE_UP)] = 1,
+    warmup: Annotated[int | None, _load(min=0, help="Events before; default ten a user.")] = None,
+    lead_in: Annotated[float, _load(min=0, help="Seconds at that rate before those.")] = 0.0,
+    source: Annotated[Path | None, _load(help="A data set, as `replay` reads it.")] = None,
+    users: Annotated[int, _made_up(min=1)] = 20_000,
+    items: Annotated[int, _made_up(min=1)] = 5_000,
+    seed: Annotated[int, _made_up(min=0)] = 1,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Setting of the job, KEY=VALUE; may be repeated."),
