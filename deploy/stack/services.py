@@ -99,8 +99,8 @@ def clean_environment() -> dict[str, str]:
 
 QUICK = "-XX:TieredStopAtLevel=1"
 """No second compiler: a stack that lives for minutes does not earn back what it costs. Up and a
-submission take 49 s of CPU with this and 68 without, and so much load is dearer for two minutes;
-from then on 1,000 events take Kafka .07 s of CPU instead of .10, Cassandra .12 instead of .19."""
+submission take 49 s of CPU with this and 68 without, where load costs more for two minutes too;
+from then on 1,000 events take Kafka .07 s of CPU there and not .10, Cassandra .12 and not .19."""
 
 
 def flink_environment(layout: Layout, tools: Tools, log: str = "client") -> dict[str, str]:

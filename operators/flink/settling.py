@@ -13,7 +13,7 @@ from typing import Literal
 from pyflink.datastream.timerservice import TimerService
 
 SETTLED_MAX, SETTLED_MIN = 800, 50
-"""Keys that all buckets of a stage settle at one time together, and that each of them does."""
+"""Keys that all buckets of a stage settle together, each once, and that each of them does."""
 
 SOON_MS = 50
 

@@ -1,30 +1,24 @@
 """When buckets say what they hold back: one after the other, and each of them in its turn."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from operators.flink.settling import Settling
+from tests.flink.fakes import FakeContext
 
 
-class Timers:
-    """Flink's, at a time."""
-
-    def __init__(self, now_ms: int) -> None:
-        self.now_ms, self.set_ms = now_ms, []
-
-    def current_processing_time(self):
-        return self.now_ms
-
-    def register_processing_time_timer(self, at_ms):
-        self.set_ms.append(at_ms)
+def timers_at(now_ms: int) -> FakeContext:
+    timers = FakeContext()
+    timers.processing_ms = now_ms
+    return timers
 
 
 def times(settling: Settling, now_ms: int, buckets: int) -> list[int]:
-    timers = Timers(now_ms)
-    for bucket in range(buckets):
-        settling.worked(bucket, timers)
-    return timers.set_ms
+    """When each of the buckets has its turn that has had work now."""
+    timers = timers_at(now_ms)
+    for timers.key in range(buckets):
+        settling.worked(timers.key, timers)
+    at_ms = {bucket: at_ms for at_ms, bucket in timers.timers}
+    return [at_ms[bucket] for bucket in range(buckets)]
 
 
 def test_buckets_of_a_stage_have_their_times_one_after_the_other():
@@ -46,9 +40,9 @@ def test_a_time_is_ahead_within_a_period_and_known_as_one(now_ms, offset_ms):
 
 
 def test_after_a_start_a_timer_of_other_times_brings_a_bucket_to_its_own_once():
-    settling, timers = Settling(10_000, 4), Timers(20_000)
+    settling, timers = Settling(10_000, 4), timers_at(20_000)
     settling.begin(1, timers)
-    assert (timers.set_ms, settling.due(1, 20_000)) == ([22_500], "")
+    assert (timers.due(30_000), settling.due(1, 20_000)) == ([22_500], "")
     assert settling.due(1, 22_500) == "idle"
-    settling.begin(1, SimpleNamespace())
-    assert timers.set_ms == [22_500]
+    settling.begin(1, timers)
+    assert not timers.timers
