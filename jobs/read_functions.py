@@ -33,6 +33,7 @@ from operators.events import (
     parse_item,
     subject_of,
 )
+from operators.flink.collecting import collect_seldom
 from operators.listing import deleted
 from operators.readings import (
     CaughtUp,
@@ -134,6 +135,7 @@ class _Read(ScalarFunction):
         self._border, self._buckets, self._clock = border, buckets, clock
 
     def open(self, function_context: Any) -> None:
+        collect_seldom()
         self._group = function_context.get_metric_group().add_group("stage", "read")
         self._counts: dict[str, Any] = {}
         self._shared = SharedReader.of(self._name, self._make)

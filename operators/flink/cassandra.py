@@ -26,6 +26,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from operators.flink.collecting import collect_seldom
 from operators.flink.cores import stay_off
 from operators.flink.metrics import Coverage, CpuCounter, LatencyCounters
 from operators.flink.parsing import wall_clock_ms
@@ -291,6 +292,7 @@ class WriteRows(ScalarFunction):
 
     def open(self, function_context: Any) -> None:
         stay_off()
+        collect_seldom()
         group = function_context.get_metric_group().add_group("stage", "sink")
         self._rows = group.counter("rows")
         self._lists = group.counter("lists")

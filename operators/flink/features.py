@@ -14,6 +14,7 @@ from operators import feature_rows
 from operators.events import Rejected
 from operators.features_wire import ItemFeatures, ItemGone, parse_features
 from operators.flink.cassandra import SinkSettings, WriteFailedError, connect, patiently
+from operators.flink.collecting import collect_seldom
 from operators.flink.metrics import CpuCounter
 from operators.flink.payload import unpack
 from operators.readings import Record
@@ -122,6 +123,7 @@ class WriteFeatures(ScalarFunction):
         self._settings = settings
 
     def open(self, function_context: Any) -> None:
+        collect_seldom()
         group = function_context.get_metric_group().add_group("stage", "sink")
         self._rows = group.counter("rows")
         self._cpu = CpuCounter(group)

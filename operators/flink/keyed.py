@@ -3,7 +3,6 @@
 A batch comes as one row for a bucket, its messages packed as `payload` says.
 """
 
-import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from pyflink.common import Row, RowKind, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
 from operators.flink import cores
+from operators.flink.collecting import collect_seldom
 from operators.flink.gathering import Gathering
 from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
@@ -34,10 +34,6 @@ from operators.stage import BROADCAST, COUNT, Out, Stage, StructCodec, bucket_of
 
 PIECE_MESSAGES_MAX = 20_000
 """Messages in one row: an erasure of a heavy user must not become one row of many megabytes."""
-
-COLLECTED_EVERY = (100_000, 20, 100)
-"""Thresholds of Python's search for cycles. Stages make none, and each full search walks all the
-decoded values that are kept at hand: fifths of a second in which every stage stands still."""
 
 RECORDS_MAX = 50
 """Records in one row: Flink copies all lines of a row once for each of them."""
@@ -125,7 +121,7 @@ class KeyedShell(KeyedProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         cores.OF_PROCESS.keep()
-        gc.set_threshold(*COLLECTED_EVERY)
+        collect_seldom()
         stage = self._stage = self._make()
         decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(
             list[stage.inputs]  # type: ignore[name-defined]

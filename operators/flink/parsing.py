@@ -23,6 +23,7 @@ from operators.events import (
     parse_item,
     subject_of,
 )
+from operators.flink.collecting import collect_seldom
 from operators.flink.cores import stay_off
 from operators.flink.metrics import CpuCounter
 from operators.flink.payload import pack
@@ -59,6 +60,7 @@ class _Parser(ScalarFunction):
 
     def open(self, function_context: Any) -> None:
         stay_off()
+        collect_seldom()
         self._group = function_context.get_metric_group().add_group("stage", "parse")
         self._records = self._group.counter("records")
         self._late = self._group.counter("late")
