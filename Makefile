@@ -24,11 +24,12 @@ install: $(READY) ## make the virtual environment from the lock file
 demo: $(READY)   ## real events through real Kafka, Flink and Cassandra; one click; before and after
 	$(BIN)/headwater demo
 
-# Tests on the real services mostly wait, so the others run beside them; their report comes second.
+# Tests on the real services take longest and often wait, so the others run beside them, in what
+# they leave of the machine; their report comes second.
 test: $(READY)   ## lint, types, unit, Flink and whole-path tests
 	$(MAKE) --no-print-directory lint
 	@mkdir -p .headwater
-	@$(BIN)/pytest -m "not stack" > .headwater/tests.log 2>&1 & others=$$!; \
+	@nice -n 10 $(BIN)/pytest -m "not stack" > .headwater/tests.log 2>&1 & others=$$!; \
 	$(BIN)/pytest -m stack; stack=$$?; \
 	wait $$others; others=$$?; cat .headwater/tests.log; \
 	exit $$(( stack > others ? stack : others ))
