@@ -24,13 +24,13 @@ install: $(READY) ## make the virtual environment from the lock file
 demo: $(READY)   ## real events through real Kafka, Flink and Cassandra; one click; before and after
 	$(BIN)/headwater demo
 
-# Tests on the real services take longest and often wait, so the others run beside them, in what
-# they leave of the machine; their report comes second.
+# Tests on the services that all share run one after the other and often wait. The rest run beside
+# them, in what they leave of the machine; their report comes second.
 test: $(READY)   ## lint, types, unit, Flink and whole-path tests
 	$(MAKE) --no-print-directory lint
 	@mkdir -p .headwater
-	@nice -n 10 $(BIN)/pytest -m "not stack" > .headwater/tests.log 2>&1 & others=$$!; \
-	$(BIN)/pytest -m stack; stack=$$?; \
+	@nice -n 10 $(BIN)/pytest -m "not stack or apart" > .headwater/tests.log 2>&1 & others=$$!; \
+	$(BIN)/pytest -m "stack and not apart"; stack=$$?; \
 	wait $$others; others=$$?; cat .headwater/tests.log; \
 	exit $$(( stack > others ? stack : others ))
 

@@ -25,7 +25,7 @@ from tests.running import all_members, pids, table_names
 from tests.stack.own_settings import written
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.apart]
 
 USERS = [f"secret-reader-{n}" for n in range(8)]
 ITEMS = [f"book-{n}" for n in range(60)]
