@@ -18,8 +18,9 @@ PROJECT = Path(__file__).parent.parent
 CACHE = PROJECT / ".headwater" / "cache"
 HOMES = PROJECT / ".headwater" / "test"
 
-# The JVMs of local mini clusters live for seconds: a second compiler would cost more than it gives.
-os.environ.setdefault("JVM_ARGS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
+# JVMs of tests live for seconds or minutes: a second compiler would cost more than it gives.
+QUICK = "-XX:TieredStopAtLevel=1"
+os.environ.setdefault("JVM_ARGS", f"-XX:+UseSerialGC {QUICK}")
 
 collect_ignore = ["flink/local_understand.py"]
 """A job that is submitted: looking for doctests in it would start PyFlink in every test run."""
@@ -74,7 +75,8 @@ def new_stack() -> Iterator[Callable[..., Stack]]:
     def make(**settings: object) -> Stack:
         home = make_home()
         values = {
-            "home": str(home), "cache": str(CACHE), "prometheus": False, **free_ports(), **settings,
+            "home": str(home), "cache": str(CACHE), "prometheus": False,
+            "taskmanager_java_options": QUICK, **free_ports(), **settings,
         }  # fmt: skip
         made.append(Stack(StackSettings(**values)))
         return made[-1]

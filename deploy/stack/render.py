@@ -108,6 +108,8 @@ def flink_config(
         "java_options": f"-Djava.io.tmpdir={tmp} -Dconsole.log.level=OFF",
     }
     config = yaml.safe_load(fill(PACKAGE / "flink" / "config.yaml", values))
+    if options := settings.taskmanager_java_options:  # their text may be no YAML
+        config["env.java.opts.taskmanager"] += f" {options}"
     shipped = flatten(yaml.safe_load(wheel_conf.read_text("utf-8")))
     doors = {"env.java.opts.all": shipped["env.java.opts.all"]}
     return flatten({**doors, **config, **_reporter(settings)})

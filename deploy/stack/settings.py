@@ -68,6 +68,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         taskmanager_memory: Total memory of one TaskManager process, Python included.
         taskmanager_python_memory: Part of it kept for Python, which in thread mode lives in the
             JVM's process but outside every pool that Flink knows.
+        taskmanager_java_options: More options for the Java of TaskManagers, such as `-Xlog:gc`.
         state_backend: ``rocksdb`` keeps state on disk, ``hashmap`` on the heap.
         checkpoint_interval_s: Seconds between two checkpoints.
         bundle_time_ms: How often Flink looks whether a bundle of Python is to end, which it is so
@@ -104,6 +105,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     jobmanager_memory: Memory = "1024m"
     taskmanager_memory: Memory = "2600m"
     taskmanager_python_memory: Memory = "768m"
+    taskmanager_java_options: str = ""
     state_backend: Literal["rocksdb", "hashmap"] = "rocksdb"
     checkpoint_interval_s: Positive = 10
     bundle_time_ms: Positive = 100

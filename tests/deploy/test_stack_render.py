@@ -100,8 +100,11 @@ def test_settings_reach_flinks_configuration(layout: Layout, tools: Tools) -> No
         state_backend="hashmap",
         checkpoint_interval_s=3,
         bundle_time_ms=20,
+        taskmanager_java_options="-Xlog:gc #1: all",
     )
-    config = flink_config(settings, layout, tools)
+    config, usual = (flink_config(one, layout, tools) for one in (settings, StackSettings()))
+    options = "env.java.opts.taskmanager"
+    assert config[options] == f"{usual[options]} -Xlog:gc #1: all"
     assert config["rest.port"] == config["rest.bind-port"] == "18081"
     assert config["jobmanager.rpc.port"] == "16123"
     assert config["taskmanager.memory.process.size"] == "4g"
