@@ -12,6 +12,7 @@ import pytest
 from deploy.stack import Stack, StackSettings
 from deploy.stack.ports import is_free
 from deploy.stack.processes import read_stat
+from deploy.stack.services import QUICK
 from deploy.stack.settings import MAX_TASKMANAGERS
 
 PROJECT = Path(__file__).parent.parent
@@ -19,7 +20,6 @@ CACHE = PROJECT / ".headwater" / "cache"
 HOMES = PROJECT / ".headwater" / "test"
 
 # JVMs of tests live for seconds or minutes: a second compiler would cost more than it gives.
-QUICK = "-XX:TieredStopAtLevel=1"
 os.environ.setdefault("JVM_ARGS", f"-XX:+UseSerialGC {QUICK}")
 
 collect_ignore = ["flink/local_understand.py"]
