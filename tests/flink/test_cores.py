@@ -8,7 +8,7 @@ import pytest
 
 from operators.errors import HeadwaterError
 from operators.flink import cores
-from operators.flink.cores import STAGE_CORE, StageCore
+from operators.flink.cores import STAGE_CORE, Crowd, StageCore
 
 ALL = os.sched_getaffinity(0)
 LAST = max(ALL)
@@ -60,6 +60,77 @@ def test_what_a_stage_starts_is_let_go_and_the_stage_is_not(stage, monkeypatch):
     stage.submit(core.leave).result()
     core.look()
     assert cores_of(stage) == {LAST}, "nobody is left for whom to look"
+    ended.set()
+
+
+@pytest.mark.parametrize(
+    ("idle", "others", "found"),
+    [
+        ([(0, 20)], {1}, [True]),  # full, and there is room
+        ([(11, 20)], {1}, [False]),
+        ([(0, 14)], {1}, [False]),
+        ([(0, 20), (24, 6)], {1}, [True, True]),  # it was full with what is kept off now
+        ([(0, 20), (26, 6)], {1}, [True, False]),
+        ([(0, 20), (0, 4)], {1}, [True, False]),
+        ([(0, 20), (0, 4), (0, 14)], {1}, [True, False, False]),
+        ([(0, 20), (0, 4), (0, 16)], {1}, [True, False, True]),
+        ([(0, 10, 30)], {1, 2}, [True]),  # on average
+        ([(0, 10, 10)], {1, 2}, [False]),
+        ([(0,)], set(), [False]),
+        ([(0,)], {1}, [False]),  # of which nothing is told
+    ],
+)
+def test_a_core_is_crowded_that_is_full_while_others_have_room(idle, others, found):
+    crowd, ticks = Crowd(), dict.fromkeys(range(3), 1000)
+    assert not crowd.look({0}, others, ticks, 100), "the first look has nothing to compare with"
+    seen = []
+    for shares in idle:
+        ticks = {core: ticks[core] + share for core, share in enumerate(shares)}
+        seen.append(crowd.look({0}, others, ticks, 100))
+    assert seen == found
+
+
+@pytest.mark.skipif(len(ALL) == 1, reason="one core alone")
+def test_other_threads_are_kept_off_a_crowded_core_until_its_stages_end(
+    stage, monkeypatch, tmp_path
+):
+    times, ended, free = tmp_path / "stat", threading.Event(), 0
+    monkeypatch.setattr(cores, "_TIMES", times)
+    monkeypatch.setattr(cores, "LOOKS_EVERY_S", 0.0)
+    core = StageCore({STAGE_CORE: str(LAST)})
+    stage.submit(core.keep).result()
+    other = threading.Thread(target=ended.wait)
+    other.start()
+
+    def look(*, crowded: bool) -> set[int]:
+        nonlocal free
+        free += 1_000_000 if crowded else 0
+        lines = (f"cpu{one} 1 0 1 {0 if one == LAST else free} 0" for one in sorted(ALL))
+        times.write_text("\n".join(lines))
+        core.look()
+        return os.sched_getaffinity(other.native_id)
+
+    assert look(crowded=False) == ALL
+    assert look(crowded=True) == ALL - {LAST}
+    assert cores_of(stage) == {LAST}
+    assert os.sched_getaffinity(0) == ALL, "the first thread says what the process may use"
+    assert look(crowded=False) == ALL, "nobody else has room"
+    assert look(crowded=True) == ALL - {LAST}
+    stage.submit(core.leave).result()
+    assert os.sched_getaffinity(other.native_id) == ALL
+    ended.set()
+
+
+@pytest.mark.skipif(len(ALL) < 3, reason="nothing to choose between one core and all of them")
+def test_a_thread_that_somebody_has_sent_elsewhere_stays_there(stage, monkeypatch):
+    monkeypatch.setattr(cores, "LOOKS_EVERY_S", 0.0)
+    core, ended, chosen = StageCore({STAGE_CORE: str(LAST)}), threading.Event(), {LAST, min(ALL)}
+    stage.submit(core.keep).result()
+    other = threading.Thread(target=ended.wait)
+    other.start()
+    os.sched_setaffinity(other.native_id, chosen)
+    core.look()
+    assert os.sched_getaffinity(other.native_id) == chosen
     ended.set()
 
 
