@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from operators import seen as seen_filter
 from operators.candidates import COLUMNS, FIRST_H, INTEREST, LIKES_1D, absorb_rows
+from operators.id_list import NOTHING, IdList, as_text, follow, id_list, take, text_of
 from operators.interests import LOST, Interests, InterestSettings, touch
 from operators.messages import Pulled, Recalled
 from operators.packing import (
@@ -25,8 +26,6 @@ from operators.packing import (
 )
 from operators.served import PackedRow, StoredRow, meet, pack_row, unpack_row
 from operators.stage import StructCodec, Table, pair_key
-
-Ids = NDArray[np.object_]
 
 SEEN_CHUNK = 128
 SEEDS_KEPT = 64
@@ -89,7 +88,7 @@ class RankedUser:
     erased_seq: int = 0
     rows: Words = field(default_factory=lambda: np.empty((0, COLUMNS), np.float32))
     keys: Keys = field(default_factory=lambda: np.empty(0, np.uint64))
-    ids: Ids = field(default_factory=lambda: np.empty(0, object))
+    ids: IdList = NOTHING
     seeds: dict[int, tuple[str, str]] = field(default_factory=dict)
     taste: dict[int, float] = field(default_factory=dict)
     category: str = ""
@@ -127,7 +126,7 @@ class _Stored(Struct, array_like=True):
     erased_seq: int
     rows: bytes
     keys: bytes
-    ids: list[str]
+    ids: str | list[str]
     seeds: dict[int, tuple[str, str]]
     taste: dict[int, float]
     category: str
@@ -165,7 +164,7 @@ class UserCodec:
         return self._inner.encode(
             _Stored(
                 value.events, value.erased_seq, value.rows.tobytes(),
-                value.keys.tobytes(), value.ids.tolist(), value.seeds,
+                value.keys.tobytes(), as_text(value.ids), value.seeds,
                 value.taste, value.category, value.code, pack_row(value.listed),
                 value.snapshot.tobytes(), value.features.tobytes(), value.counts,
                 value.recent, value.personalise, value.blocked, value.settings_ms,
@@ -181,7 +180,7 @@ class UserCodec:
         values = {name: getattr(stored, name) for name in _Stored.__struct_fields__}
         values["rows"] = np.frombuffer(stored.rows, "<f4").reshape(-1, COLUMNS).copy()
         values["keys"] = np.frombuffer(stored.keys, "<u8").copy()
-        values["ids"] = np.array(stored.ids, object)
+        values["ids"] = id_list(stored.ids)
         values["listed"] = unpack_row(stored.listed)
         values |= {name: np.frombuffer(values[name], "<u8")
                    for name in ("snapshot", "ordinary", "untouched")}  # fmt: skip
@@ -246,9 +245,8 @@ def write_rows(
     rows, keys = np.empty((room, COLUMNS), np.float32), np.empty(room, np.uint64)
     origin = np.empty(room, np.int64)
     count = write(user.rows, user.keys, sent, rows, keys, origin, *more)
-    ids = np.empty(room, object)
-    ids[:known], ids[known:] = user.ids, told.ids
-    user.rows, user.keys, user.ids = rows[:count], keys[:count], ids.take(origin[:count])
+    user.rows, user.keys = rows[:count], keys[:count]
+    user.ids = follow(user.ids, text_of(told.ids), len(sent), origin[:count])
 
 
 def _interest(user: RankedUser, pulled: Pulled, settings: InterestSettings) -> int:
@@ -287,7 +285,7 @@ def drop_stale(user: RankedUser, stale_ms: int) -> None:
 
 
 def _keep(user: RankedUser, places: NDArray[np.int64]) -> None:
-    user.rows, user.keys, user.ids = user.rows[places], user.keys[places], user.ids[places]
+    user.rows, user.keys, user.ids = user.rows[places], user.keys[places], take(user.ids, places)
 
 
 def _start_event(

@@ -155,14 +155,15 @@ class Pulled(_Message, tag=9, frozen=True, gc=False):
     """The neighbours of the item a user just touched.
 
     Attributes:
-        ids: Item ids of the rows.
+        ids: Item ids of the rows, as `id_list.join` writes them; a list of them in those of earlier
+            releases.
         rows: Packed `packing.PULLED` records, one an id.
         about: What the item says, or None where that is not known.
         returned: As in `Learn`.
     """
 
     counted: Counted
-    ids: list[str]
+    ids: str | list[str]
     rows: bytes
     about: "About | None" = None
     returned: bool = False
@@ -442,7 +443,7 @@ class Recall(_Earlier, tag=34, frozen=True, gc=False):
 class Recalled(_Earlier, tag=35, frozen=True, gc=False):
     """The answer to `Recall`; `ids` and `rows` as in `Pulled`."""
 
-    ids: list[str]
+    ids: str | list[str]
     rows: bytes
 
 

@@ -33,6 +33,7 @@ from msgspec import Struct
 from operators import kernels
 from operators.alike import ContentCodec, ItemContent, meet, renew
 from operators.heard import HEARD_MAX, Heard, HeardCodec
+from operators.id_list import join
 from operators.messages import (
     SOURCES,
     Described,
@@ -230,7 +231,7 @@ class Neighbours:
         ids, rows = self._rows(head, content)
         about = content.about if content else None
         answer = Pulled(
-            counted.time_ms, counted.event_id, counted, ids, rows.tobytes(), about,
+            counted.time_ms, counted.event_id, counted, join(ids), rows.tobytes(), about,
             message.returned,
         )  # fmt: skip
         return Out("ranking", scoped(signal.tenant, signal.user), answer)
@@ -241,7 +242,7 @@ class Neighbours:
         ids, rows = self._rows(head or ItemNeighbours(), content)
         told = Recalled(
             ask.time_ms, ask.event_id, ask.tenant, ask.user, ask.seq, ask.item, ask.strength,
-            ask.place, ids, rows.tobytes(),
+            ask.place, join(ids), rows.tobytes(),
         )  # fmt: skip
         return [Out("ranking", scoped(ask.tenant, ask.user), told)] if ids else []
 
@@ -253,7 +254,7 @@ class Neighbours:
             head.cache, head.figures, known, head.total, *self._bounds.formula, rows
         )
         if content is None or not near:
-            return list(head.ids), rows
+            return head.ids, rows
         origin = np.empty(near, np.int64)
         count = kernels.add_alike(
             head.cache, known, content.sims, content.figures, self._settings.content_worth,

@@ -32,6 +32,7 @@ from operators.composing import (
     in_order,
 )
 from operators.features import Floats, Reference
+from operators.id_list import pick
 from operators.mood import MoodSettings
 from operators.newcomers import PLACES_MAX
 from operators.packing import EPOCH_MS, HOUR_MS, Keys, Words
@@ -215,12 +216,12 @@ def listed(ranked: Ranked, strategy: Strategy, shares: Mapping[int, float], size
     ordinary, newcomers = places, _newcomers(ranked)
     if len(newcomers):
         places = _given(ranked, places, newcomers, strategy)
-    at, ids = found[places.numbers], ranked.candidates.user.ids
+    at = found[places.numbers]
     sources, seeds, different, which = behind(
         ranked.rows, at, own, shelf.sources, shelf.lists, places.slots, CONTENT
     )
     return Scored(
-        [ids[n] if n < own else shelf.ids[n - own] for n in at.tolist()],
+        pick(ranked.candidates.user.ids, shelf.ids, at),
         ranked.keys[places.numbers], _descending(ranked.scores, places).astype(STORED),
         ranked.item_scores[places.numbers].astype(STORED), sources, sources.astype(BYTE).tobytes(),
         seeds, places.slots, different.tolist(), which.tolist(), shelf.names, places.propensities,

@@ -16,6 +16,7 @@ from operators.candidates import LIKES as LIKES_AT
 from operators.composing import FRESH, TRENDING, Strategy
 from operators.features import Reference
 from operators.figures import FRESH as NEW
+from operators.id_list import IdList, id_list, take
 from operators.messages import PopularList
 from operators.packing import FIGURES, LIKES, LIKES_1D, LIKES_30D, Keys, Words, keys_in, words
 from operators.stage import Table, pair_key
@@ -38,7 +39,7 @@ class Shelf:
 
     rows: Words
     keys: Keys
-    ids: list[str]
+    ids: IdList
     names: list[str]
     lists: NDArray[np.int64]
     sources: NDArray[np.int64]
@@ -103,7 +104,7 @@ def make_shelf(lists: Sequence[PopularList]) -> Shelf:
     """Join shared lists; an item keeps its first place."""
     figures = words(b"".join(one.rows for one in lists), FIGURES)
     keys = keys_in(figures[:, :2])
-    ids = np.array([item for one in lists for item in one.ids], object)
+    ids = id_list([item for one in lists for item in one.ids])
     first = np.sort(np.unique(keys, return_index=True)[1])
     rows = np.zeros((len(first), COLUMNS), np.float32)
     rows[:, LIKES_AT:CONTENT] = figures[first, 3:]
@@ -112,7 +113,7 @@ def make_shelf(lists: Sequence[PopularList]) -> Shelf:
     sources = np.array([FRESH if name == NEW else TRENDING for name in names], np.int64)
     contextual = np.array([name.startswith("segment:") for name in names], bool)
     return Shelf(
-        rows, keys[first], ids[first].tolist(), names, of, sources[of], contextual[of],
+        rows, keys[first], take(ids, first), names, of, sources[of], contextual[of],
         bool((sources[of] == FRESH).any()),
     )  # fmt: skip
 

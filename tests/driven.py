@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from operators.events import NEGATIVE_ACTIONS
+from operators.id_list import join
 from operators.messages import (
     SOURCES,
     About,
@@ -272,7 +273,7 @@ def pulled(one: Counted, *rows: Row) -> Pulled:
     packed = b"".join(
         np.array([sim, short], "<f4").tobytes() + data for _, sim, short, data in rows
     )
-    return Pulled(one.time_ms, one.event_id, one, [row[0] for row in rows], packed)
+    return Pulled(one.time_ms, one.event_id, one, join([row[0] for row in rows]), packed)
 
 
 def popular_list(name: str, *items: tuple[str, bytes], at_ms: int = 0) -> PopularList:

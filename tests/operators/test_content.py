@@ -17,6 +17,7 @@ from operators.features_wire import (
     on_wire,
 )
 from operators.figures import ALIKE_MAX, Figures, FiguresSettings
+from operators.id_list import split
 from operators.messages import SOURCES, About, Described, Grown, Meeting
 from operators.neighbours import Neighbours, NeighboursSettings
 from operators.packing import CODE_DIMENSIONS, PULLED, code_of, item_key
@@ -50,7 +51,7 @@ def answered(driven: Driven, item: str, strength: int = 10) -> dict[str, tuple[f
     (pulled,) = sent(driven.send(learn(counted(signal("u", item), figured), strength)), "ranking")
     rows = np.frombuffer(pulled.rows, PULLED)
     return {name: (float(row["sim"]), float(row["content"]))
-            for name, row in zip(pulled.ids, rows, strict=True)}  # fmt: skip
+            for name, row in zip(split(pulled.ids), rows, strict=True)}  # fmt: skip
 
 
 def test_both_items_hear_of_each_other():

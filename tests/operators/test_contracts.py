@@ -87,7 +87,7 @@ def test_the_run_reaches_the_bounds(run):
     assert max(len(item.ids) for item in items) == 3
     assert any(item.pairs > 3 for item in items)
     codec = STAGES["ranking"].codecs["user"]
-    assert max(len(codec.decode(data).ids) for data in last["ranking"]["user"].values()) == 4
+    assert max(len(codec.decode(data).ids.ends) for data in last["ranking"]["user"].values()) == 4
 
 
 @given(st.integers(0, 10**6), st.integers(1, 80))

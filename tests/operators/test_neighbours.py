@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from operators.id_list import split
 from operators.kernels import similarity
 from operators.messages import Pulled, SumTaken
 from operators.neighbours import Neighbours, NeighboursSettings
@@ -46,8 +47,9 @@ def answer(outs: list[Out]) -> dict[str, tuple[float, float]]:
     (pulled,) = sent(outs, "ranking")
     assert isinstance(pulled, Pulled)
     rows = np.frombuffer(pulled.rows, PULLED)
-    assert rows["key"].tolist() == [item_key(item) for item in pulled.ids]
-    return dict(zip(pulled.ids, zip(rows["sim"].tolist(), rows["short"].tolist(), strict=True),
+    ids = split(pulled.ids)
+    assert rows["key"].tolist() == [item_key(item) for item in ids]
+    return dict(zip(ids, zip(rows["sim"].tolist(), rows["short"].tolist(), strict=True),
                     strict=True))  # fmt: skip
 
 
@@ -61,7 +63,7 @@ def test_an_item_without_pairs_answers_with_nothing():
     one = pull("a", 10)
     assert stage.send(one) == [
         Out("ranking", "default\x1fu",
-            Pulled(one.time_ms, one.event_id, one.counted, [], b""))
+            Pulled(one.time_ms, one.event_id, one.counted, "", b""))
     ]  # fmt: skip
 
 

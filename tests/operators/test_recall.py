@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from operators.candidates import BEST_AT, EXPOSED, MAIN
 from operators.history import History, HistorySettings
+from operators.id_list import as_text, split
 from operators.messages import Recall, Recalled
 from operators.recall import REMAINS
 from operators.results import ListRow
@@ -74,7 +75,7 @@ def returning(stage: Ranked, item: str, *rows):
 
 def rows_of(stage: Ranked) -> dict[str, np.ndarray]:
     user = stage.state.user.get("default\x1fu")
-    return dict(zip(user.ids.tolist(), user.rows, strict=True))
+    return dict(zip(split(as_text(user.ids)), user.rows, strict=True))
 
 
 A = near("p", 0.4, 0.2), near("q", 0.3), near("said", 0.0, raw=2)
