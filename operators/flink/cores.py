@@ -29,9 +29,12 @@ STAGE_CORE = "HEADWATER_STAGE_CORE"
 """Environment variable of a TaskManager: number of a core; without it threads run anywhere."""
 
 LOOKS_EVERY_S = 2.0
-FULL, ROOM = (0.1, 0.25), (0.15, 0.05)
+FULL, ROOM = (0.1, 0.15), (0.15, 0.05)
 """Idle shares: the stages' core is full below the first, and others have room above the first; once
 other threads are kept off, it is no longer full above the second, others have none below it."""
+
+LOOKS_IN_A_ROW = 5
+"""That find it so before threads are kept off: a checkpoint fills a core for a second or two."""
 
 _TASKS, _PROGRAM, _TIMES = Path("/proc/self/task"), Path("/proc/self/exe"), Path("/proc/stat")
 
@@ -48,11 +51,16 @@ def idle_ticks(text: str) -> dict[int, int]:
 
 
 class Crowd:
-    """Whether a core is full while others have room, from how long each has been idle."""
+    """Whether a core is full for long while others have room, from how long each has been idle."""
 
     def __init__(self) -> None:
         self._idle: dict[int, int] = {}
-        self.found = False
+        self._looks = 0
+
+    @property
+    def found(self) -> bool:
+        """Whether it was so at the last look."""
+        return self._looks >= LOOKS_IN_A_ROW
 
     def look(self, core: Set[int], others: Set[int], idle: Mapping[int, int], ticks: float) -> bool:
         """Look again.
@@ -64,14 +72,13 @@ class Crowd:
             ticks: Since the last look.
         """
         before, self._idle = self._idle, dict(idle)
-        if not others or not ticks or not core | others <= idle.keys() & before.keys():
-            self.found = False
-            return False
 
         def share(cores: Set[int]) -> float:
             return sum(idle[one] - before[one] for one in cores) / len(cores) / ticks
 
-        self.found = share(core) < FULL[self.found] and share(others) > ROOM[self.found]
+        told = bool(others) and ticks > 0 and core | others <= idle.keys() & before.keys()
+        so = told and share(core) < FULL[self.found] and share(others) > ROOM[self.found]
+        self._looks = self._looks + 1 if so else 0
         return self.found
 
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -69,8 +70,8 @@ def test_what_a_stage_starts_is_let_go_and_the_stage_is_not(stage, monkeypatch):
         ([(0, 20)], {1}, [True]),  # full, and there is room
         ([(11, 20)], {1}, [False]),
         ([(0, 14)], {1}, [False]),
-        ([(0, 20), (24, 6)], {1}, [True, True]),  # it was full with what is kept off now
-        ([(0, 20), (26, 6)], {1}, [True, False]),
+        ([(0, 20), (14, 6)], {1}, [True, True]),  # it was full with what is kept off now
+        ([(0, 20), (16, 6)], {1}, [True, False]),
         ([(0, 20), (0, 4)], {1}, [True, False]),
         ([(0, 20), (0, 4), (0, 14)], {1}, [True, False, False]),
         ([(0, 20), (0, 4), (0, 16)], {1}, [True, False, True]),
@@ -80,14 +81,23 @@ def test_what_a_stage_starts_is_let_go_and_the_stage_is_not(stage, monkeypatch):
         ([(0,)], {1}, [False]),  # of which nothing is told
     ],
 )
-def test_a_core_is_crowded_that_is_full_while_others_have_room(idle, others, found):
-    crowd, ticks = Crowd(), dict.fromkeys(range(3), 1000)
+def test_a_core_is_crowded_that_is_full_while_others_have_room(idle, others, found, monkeypatch):
+    monkeypatch.setattr(cores, "LOOKS_IN_A_ROW", 1)
+    assert list(looks(Crowd(), idle, others)) == found
+
+
+def looks(crowd: Crowd, idle: Iterable[tuple[int, ...]], others: set[int]) -> Iterator[bool]:
+    ticks = dict.fromkeys(range(3), 1000)
     assert not crowd.look({0}, others, ticks, 100), "the first look has nothing to compare with"
-    seen = []
     for shares in idle:
         ticks = {core: ticks[core] + share for core, share in enumerate(shares)}
-        seen.append(crowd.look({0}, others, ticks, 100))
-    assert seen == found
+        yield crowd.look({0}, others, ticks, 100)
+
+
+def test_a_core_is_not_crowded_before_it_has_been_for_a_while():
+    full, free = (0, 50), (50, 50)
+    found = list(looks(Crowd(), [full] * 4 + [free] + [full] * 6 + [free, full], {1}))
+    assert found == [False] * 9 + [True] * 2 + [False] * 2
 
 
 @pytest.mark.skipif(len(ALL) == 1, reason="one core alone")
@@ -96,6 +106,7 @@ def test_other_threads_are_kept_off_a_crowded_core_until_its_stages_end(
 ):
     times, ended, free = tmp_path / "stat", threading.Event(), 0
     monkeypatch.setattr(cores, "_TIMES", times)
+    monkeypatch.setattr(cores, "LOOKS_IN_A_ROW", 1)
     monkeypatch.setattr(cores, "LOOKS_EVERY_S", 0.0)
     core = StageCore({STAGE_CORE: str(LAST)})
     stage.submit(core.keep).result()
