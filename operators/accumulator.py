@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from operators import seen as seen_filter
 from operators.candidates import COLUMNS, FIRST_H, INTEREST, LIKES_1D, absorb_rows
-from operators.id_list import NOTHING, IdList, as_text, follow, id_list, take, text_of
+from operators.id_list import NOTHING, IdList, as_text, follow, id_list, take
 from operators.interests import LOST, Interests, InterestSettings, touch
 from operators.messages import Pulled, Recalled
 from operators.packing import (
@@ -240,13 +240,13 @@ def write_rows(
     It gets rows and keys, the records sent, room for rows, keys and where they come from, and more;
     see `candidates.absorb_rows`.
     """
-    sent, known = words(told.rows, PULLED), len(user.rows)
-    room = known + len(sent)
+    sent = words(told.rows, PULLED)
+    room = len(user.rows) + len(sent)
     rows, keys = np.empty((room, COLUMNS), np.float32), np.empty(room, np.uint64)
     origin = np.empty(room, np.int64)
     count = write(user.rows, user.keys, sent, rows, keys, origin, *more)
     user.rows, user.keys = rows[:count], keys[:count]
-    user.ids = follow(user.ids, text_of(told.ids), len(sent), origin[:count])
+    user.ids = follow(user.ids, told.ids, len(sent), origin[:count])
 
 
 def _interest(user: RankedUser, pulled: Pulled, settings: InterestSettings) -> int:

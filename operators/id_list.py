@@ -66,8 +66,9 @@ def text_of(ids: str | Sequence[str]) -> str:
 
 def id_list(ids: str | Sequence[str]) -> IdList:
     """The ids of a text, or of what `text_of` makes one of."""
-    text = np.frombuffer(bytearray(text_of(ids).encode()), np.uint8)
-    return IdList(text, (np.flatnonzero(text == _END_BYTE) + 1).astype(np.int32))
+    plain = text_of(ids)
+    text = np.frombuffer(bytearray(plain.encode()), np.uint8)
+    return IdList(text, _ends(text, plain.count(END)))
 
 
 def as_text(ids: IdList) -> str:
@@ -77,28 +78,27 @@ def as_text(ids: IdList) -> str:
 
 def pick(ids: IdList, more: IdList, places: Places) -> list[str]:
     """The ids at some places; those of `more` come behind the others."""
-    text, _ = _picked(ids, more, places)
-    return split(text.tobytes().decode())
+    return split(as_text(_picked(ids, more, places)))
 
 
-def follow(ids: IdList, told: str, count: int, origin: Places) -> IdList:
+def follow(ids: IdList, told: str | Sequence[str], count: int, origin: Places) -> IdList:
     """The ids of rows that came from these places of known rows, and of so many told behind them.
 
     Args:
         ids: Of the known rows.
-        told: The others as text.
+        told: The others, see `text_of`.
         count: Number of the others.
         origin: Places.
 
     Raises:
-        ValueError: The text has another number of ids.
+        ValueError: Another number of ids is told.
     """
-    text = np.frombuffer(told.encode(), np.uint8)
-    ends = _ends(text, count)
+    more = id_list(told)
+    text, ends = more
     if len(ends) != count or (count and ends[-1] != len(text)):
-        msg = f"a text of {told.count(END)} ids for {count} rows"
+        msg = f"a text of {len(ends)} ids for {count} rows"
         raise ValueError(msg)
-    return _picked(ids, IdList(text, ends), origin)
+    return _picked(ids, more, origin)
 
 
 def take(ids: IdList, places: Places) -> IdList:
@@ -113,13 +113,22 @@ def _picked(ids: IdList, more: IdList, places: Places) -> IdList:
 
 @kernel
 def _ends(text: Any, count: int) -> Any:
-    """Places behind the first `count` ids of a text."""
+    """Places behind the ids of a text, of which there are `count`."""
     ends, number = np.empty(count, np.int32), 0
     for place in range(len(text)):
-        if text[place] == _END_BYTE and number < count:
+        if text[place] == _END_BYTE:
             ends[number] = place + 1
             number += 1
-    return ends[:number]
+    return ends
+
+
+@kernel
+def _copy(text: Any, ends: Any, place: int, out: Any, at: int) -> int:
+    """Copy one id to a place of `out`; the place behind it."""
+    for byte in range(ends[place - 1] if place > 0 else 0, ends[place]):
+        out[at] = text[byte]
+        at += 1
+    return at
 
 
 @kernel
@@ -131,14 +140,9 @@ def _pick(
     for number in range(len(places)):
         place = places[number]
         if place < known:
-            for byte in range(ends[place - 1] if place > 0 else 0, ends[place]):
-                out[at] = text[byte]
-                at += 1
+            at = _copy(text, ends, place, out, at)
         else:
-            place -= known
-            for byte in range(more_ends[place - 1] if place > 0 else 0, more_ends[place]):
-                out[at] = more[byte]
-                at += 1
+            at = _copy(more, more_ends, place - known, out, at)
         out_ends[number] = at
     return at
 

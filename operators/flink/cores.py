@@ -54,7 +54,7 @@ class Crowd:
     """Whether a core is full for long while others have room, from how long each has been idle."""
 
     def __init__(self) -> None:
-        self._idle: dict[int, int] = {}
+        self._idle: Mapping[int, int] = {}
         self._looks = 0
 
     @property
@@ -71,7 +71,7 @@ class Crowd:
             idle: Ticks that each has been idle.
             ticks: Since the last look.
         """
-        before, self._idle = self._idle, dict(idle)
+        before, self._idle = self._idle, idle
 
         def share(cores: Set[int]) -> float:
             return sum(idle[one] - before[one] for one in cores) / len(cores) / ticks
