@@ -12,11 +12,13 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from pyflink.common import Configuration
-from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.common import Configuration, Row
+from pyflink.datastream import ProcessFunction, StreamExecutionEnvironment
 from pyflink.table import DataTypes, StreamTableEnvironment
 from pyflink.table.udf import ScalarFunction, udf
 
@@ -41,11 +43,19 @@ CHANNELS = ("rows", "outcomes", "strategy")
 """What is captured: rows come from all stages, the others from the ranking."""
 
 
-class Capture(ScalarFunction):
-    """In place of a sink: every payload becomes a line of a file.
+class CaptureRows(ProcessFunction):
+    """In place of a sink: every payload becomes a line of a file."""
 
-    The lines of a batch go out in one write: several workers append to the same file.
-    """
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def process_element(self, value: Row, ctx: ProcessFunction.Context) -> list[Any]:
+        append(self._path, [value[0]])
+        return []
+
+
+class Capture(ScalarFunction):
+    """The same as a function of SQL."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -54,13 +64,18 @@ class Capture(ScalarFunction):
         return False
 
     def eval(self, payloads: pd.Series) -> pd.Series:
-        lines = "".join(f"{payload}\n" for payload in payloads).encode()
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(file, lines)
-        finally:
-            os.close(file)
+        append(self._path, payloads)
         return pd.Series([True] * len(payloads))
+
+
+def append(path: str, payloads: Iterable[str]) -> None:
+    """Write lines at once: several workers append to the same file."""
+    lines = "".join(f"{payload}\n" for payload in payloads).encode()
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(file, lines)
+    finally:
+        os.close(file)
 
 
 def file_source(tables: StreamTableEnvironment, settings: Job, name: str, path: Path) -> None:
@@ -122,16 +137,15 @@ def main(folder: Path, config: Path | None, capture: list[str], overrides: list[
         f"CREATE TEMPORARY TABLE {DEAD_LETTERS} ({DEAD_LETTER_COLUMNS}) WITH "
         f"('connector'='filesystem', 'path'='{(folder / 'dead').as_uri()}', 'format'='json')"
     )
-    for name in CHANNELS:
-        path = folder / name if not capture or name in capture else Path(os.devnull)
+    paths = {name: str(folder / name if not capture or name in capture else os.devnull)
+             for name in CHANNELS}  # fmt: skip
+    statements = build(tables, settings, CaptureRows(paths["rows"]))
+    for name in CHANNELS[1:]:
         keep = udf(
-            Capture(str(path)), result_type=DataTypes.BOOLEAN(), func_type="pandas",
+            Capture(paths[name]), result_type=DataTypes.BOOLEAN(), func_type="pandas",
             deterministic=False,
         )  # fmt: skip
-        function = "write_rows" if name == "rows" else f"keep_{name}"
-        tables.create_temporary_function(function, keep)
-    statements = build(tables, settings)
-    for name in CHANNELS[1:]:
+        tables.create_temporary_function(f"keep_{name}", keep)
         statements.add_insert_sql(
             f"INSERT INTO written SELECT keep_{name}(`payload`) FROM out_ranking "
             f"WHERE `channel` = '{name}'"

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.datastream import ProcessFunction, StreamExecutionEnvironment
 from pyflink.table import StatementSet, StreamTableEnvironment
 
 from jobs import settings as configuration
@@ -44,7 +44,7 @@ from operators.admission import Admission
 from operators.content import Content
 from operators.errors import HeadwaterError
 from operators.figures import Figures
-from operators.flink.cassandra import SinkSettings, rows_writer
+from operators.flink.cassandra import SinkSettings
 from operators.flink.keyed import RecordOf
 from operators.flink.parsing import (
     events_parser,
@@ -53,6 +53,7 @@ from operators.flink.parsing import (
     signals_parser,
 )
 from operators.flink.records import weights_parser
+from operators.flink.sink import WriteRows
 from operators.history import History
 from operators.neighbours import Neighbours
 from operators.outcome_records import record_of, replayed_record_of
@@ -65,15 +66,15 @@ from operators.taught import Taught
 def build(
     tables: StreamTableEnvironment,
     settings: Recommend,
+    write_rows: ProcessFunction,
     records: Mapping[str, RecordOf] | None = None,
 ) -> StatementSet:
     """Wire the job between its sources, the table `DEAD_LETTERS` and the rows' writer.
 
     Sources are the tables `EVENTS` and `ITEMS`, `FEATURES` and `SIGNALS` where the settings name
     their topics, and `WEIGHTS` where weights are learned live.
-    The tables and the function `write_rows` have to exist: `main` makes them of Kafka and
-    Cassandra, a test of files. The ranking's channels in `records` go out as records; see
-    `KeyedShell`.
+    The tables have to exist: `main` makes them of Kafka, a test of files. The ranking's channels in
+    `records` go out as records; see `KeyedShell`.
     """
     whole = ("ranking",) if settings.learns_in_graph else ()
     flow = Flow(tables, settings, meaning(settings), whole)
@@ -83,8 +84,8 @@ def build(
     for source, topic in sources(settings).items():
         statements.add_insert_sql(dead_letters(source, topic, settings))
     tables.execute_sql("CREATE TEMPORARY TABLE written (ok BOOLEAN) WITH ('connector'='blackhole')")
-    flow.shared("result_rows", f"SELECT `payload` FROM ({flow.channel('rows')})", dated=False)
-    statements.add_insert_sql("INSERT INTO written SELECT write_rows(`payload`) FROM result_rows")
+    done = flow.sink("sink", "rows", write_rows)
+    statements.add_insert_sql(f"INSERT INTO written SELECT `ok` FROM {done}")
     return statements
 
 
@@ -217,11 +218,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             kafka_source(tables, settings, WEIGHTS, strategy, "0", IN_ANY_ORDER, "earliest")
         kafka_dead_letters(tables, settings)
         kafka_records(tables, settings.kafka, OUTCOMES, settings.kafka.outcomes)
-        tables.create_temporary_function("write_rows", rows_writer(sink_settings(settings)))
+        write_rows = WriteRows(sink_settings(settings))
     except HeadwaterError as error:
         sys.exit(str(error))
     told = replayed_record_of if settings.clock == "replay" else record_of
-    statements = build(tables, settings, {"outcomes": told})
+    statements = build(tables, settings, write_rows, {"outcomes": told})
     statements.add_insert_sql(written("ranking", "outcomes", OUTCOMES))
     result = statements.execute()
     client = result.get_job_client()

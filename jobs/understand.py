@@ -45,8 +45,8 @@ from jobs.wiring import (
 )
 from operators.catalogue import Catalogue
 from operators.errors import HeadwaterError
+from operators.flink.clock import wall_clock_ms
 from operators.flink.features import features_writer
-from operators.flink.parsing import wall_clock_ms
 from operators.readings import record_of
 from udfs.errors import UnderstandingError
 

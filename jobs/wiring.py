@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.datastream.data_stream import KeyedStream
+from pyflink.datastream.functions import ProcessFunction
 from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StreamTableEnvironment, Table
 
@@ -344,6 +345,25 @@ class Flow:
         key_type = Types.ROW([Types.INT()]).get_java_type_info()
         keyed = stream._j_data_stream.keyBy(by_first, key_type)
         return KeyedStream(keyed, BATCH_TYPE, stream)
+
+    def sink(self, name: str, channel: str, write: ProcessFunction) -> str:
+        """Send what comes through a channel to a function that writes it.
+
+        Args:
+            name: Of the operator.
+            channel: What it gets, rows (payload).
+            write: Has written a row when it returns, and gives nothing.
+
+        Returns:
+            Name of a view, which has to be inserted into a sink of Flink's and stays empty.
+        """
+        payloads = self._tables.sql_query(f"SELECT `payload` FROM ({self.channel(channel)})")
+        stream = self._tables.to_append_stream(payloads, Types.ROW([Types.STRING()]))
+        done = stream.process(write, output_type=Types.ROW_NAMED(["ok"], [Types.BOOLEAN()]))
+        view = f"written_{name}"
+        table = self._tables.from_data_stream(done.name(name).uid(name))
+        self._tables.create_temporary_view(view, table)
+        return view
 
     def shared(self, view: str, query: str, *, dated: bool = True) -> None:
         """Make a query a view that is computed once, whoever reads it.

@@ -1,9 +1,9 @@
-"""The Cassandra sink: a terminal pandas function that returns when everything is written.
+"""What the Cassandra sink does: writes rows, and returns when everything is written.
 
-Flink completes a bundle before it lets a checkpoint barrier pass, so what a checkpoint counts as
-done is in Cassandra; a failed bundle sends the job back to its last checkpoint, and all is written
-again. That is harmless: every write carries the event's time, and the newest wins (prepared
-statements, idempotent, one frozen cell a list).
+No checkpoint barrier passes meanwhile, so what a checkpoint counts as done is in Cassandra; a
+failure sends the job back to its last checkpoint, and all is written again. That is harmless: every
+write carries the event's time, and the newest wins (prepared statements, idempotent, one frozen
+cell a list).
 """
 
 import logging
@@ -15,9 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import pandas as pd
-from pyflink.table import DataTypes
-from pyflink.table.udf import ScalarFunction, udf
 from tenacity import (
     Retrying,
     retry_if_exception,
@@ -26,10 +23,8 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from operators.flink.collecting import collect_seldom
-from operators.flink.cores import stay_off
+from operators.flink.clock import wall_clock_ms
 from operators.flink.metrics import Coverage, CpuCounter, LatencyCounters
-from operators.flink.parsing import wall_clock_ms
 from operators.flink.payload import unpack
 from operators.results import ListRow
 from operators.rows import STATEMENTS, Row, RowSettings, Write, writes_of
@@ -74,7 +69,7 @@ class SinkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WriteFailedError(Exception):
-    """Some writes failed in all attempts; the bundle fails with them."""
+    """Some writes failed in all attempts; the sink fails with them."""
 
 
 class Writer:
@@ -284,16 +279,60 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, OperationTimedOut | Unavailable)
 
 
-class WriteRows(ScalarFunction):
-    """`write_rows(payload STRING)`: TRUE for each payload once all of the batch is written."""
+class Counts:
+    """Counters and gauges with the face of a group of Flink's metrics, to be told of elsewhere."""
 
-    def __init__(self, settings: SinkSettings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._gauges: dict[str, Callable[[], int]] = {}
 
-    def open(self, function_context: Any) -> None:
-        stay_off()
-        collect_seldom()
-        group = function_context.get_metric_group().add_group("stage", "sink")
+    def counter(self, name: str) -> "Count":
+        """A counter of this name."""
+        self._counts.setdefault(name, 0)
+        return Count(self._counts, name)
+
+    def gauge(self, name: str, value: Callable[[], int]) -> None:
+        """A value that is looked up when it is told."""
+        self._gauges[name] = value
+
+    def take(self) -> "Told":
+        """What was counted since the last time, and the gauges now."""
+        counts = dict(self._counts)
+        self._counts.update(dict.fromkeys(counts, 0))
+        return Told(counts, {name: value() for name, value in self._gauges.items()})
+
+
+class Count:
+    """One of them."""
+
+    def __init__(self, counts: dict[str, int], name: str) -> None:
+        self._counts, self._name = counts, name
+
+    def inc(self, n: int = 1) -> None:
+        """Count so many more."""
+        self._counts[self._name] += n
+
+
+class Told(msgspec.Struct, array_like=True):
+    """What was counted, and gauges."""
+
+    counts: dict[str, int]
+    gauges: dict[str, int]
+
+
+class RowsWriter:
+    """Writes payloads of rows and counts what is written.
+
+    Args:
+        settings: Of the sink.
+        execute: See `Writer`.
+        group: Of metrics, Flink's or `Counts`.
+        pause: See `Writer`.
+    """
+
+    def __init__(
+        self, settings: SinkSettings, execute: Any, group: Any, pause: Any = time.sleep
+    ) -> None:
         self._rows = group.counter("rows")
         self._lists = group.counter("lists")
         self._retries = group.counter("retries")
@@ -303,14 +342,15 @@ class WriteRows(ScalarFunction):
         self._coverage = Coverage()
         group.gauge("listed_items", self._coverage.items)
         self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[Row])
-        executor = patiently(lambda: CassandraExecutor(connect(self._settings), self._settings))
-        self._writer = Writer(self._settings, executor)
+        self._writer = Writer(settings, execute, pause)
 
-    def is_deterministic(self) -> bool:
-        return False  # it has side effects: the planner must not move, share or repeat it
+    def write(self, payload: str) -> None:
+        """Return once all of it is written.
 
-    def eval(self, payloads: pd.Series) -> pd.Series:
-        rows = [row for payload in payloads for row in unpack(self._decoder, payload)]
+        Raises:
+            WriteFailedError: Some of it failed in all attempts.
+        """
+        rows = unpack(self._decoder, payload)
         before = self._writer.retries
         self._rows.inc(self._writer.write(rows))
         self._retries.inc(self._writer.retries - before)
@@ -322,10 +362,3 @@ class WriteRows(ScalarFunction):
             self._freshness.observe(now_ms - row.written_us // 1000)
             self._coverage.see(row.ids[:SHOWN], now_ms // 1000)
         self._cpu.charge()
-        return pd.Series([True] * len(payloads))
-
-
-def rows_writer(settings: SinkSettings) -> Any:
-    """`write_rows` for SQL."""
-    function = WriteRows(settings)
-    return udf(function, result_type=DataTypes.BOOLEAN(), func_type="pandas", deterministic=False)

@@ -3,7 +3,6 @@
 Pandas functions, because the records come as BYTES and only Arrow carries those in one piece.
 """
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,6 +22,7 @@ from operators.events import (
     parse_item,
     subject_of,
 )
+from operators.flink.clock import wall_clock_ms
 from operators.flink.collecting import collect_seldom
 from operators.flink.cores import stay_off
 from operators.flink.metrics import CpuCounter
@@ -40,11 +40,6 @@ PARSED = DataTypes.ROW(
 """Why the record is refused (null if it is not), the bucket it goes to, the packed message."""
 
 Parsed = tuple[str | None, int, str]
-
-
-def wall_clock_ms() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 class _Parser(ScalarFunction):

@@ -18,7 +18,7 @@ from jobs.settings import load
 from jobs.understand import FEATURES, SIGNALS, build
 from jobs.understand_settings import Understand
 from jobs.wiring import DEAD_LETTER_COLUMNS, DEAD_LETTERS, EVENTS, ITEMS, table_environment
-from operators.flink.parsing import wall_clock_ms
+from operators.flink.clock import wall_clock_ms
 from udfs.fake import HashEncoder
 from udfs.reader import Reader, Remembered
 from udfs.tags import Tags

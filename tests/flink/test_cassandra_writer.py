@@ -6,7 +6,6 @@ import warnings
 from types import SimpleNamespace
 
 import msgspec
-import pandas as pd
 import pytest
 from cassandra import AuthenticationFailed, InvalidRequest, OperationTimedOut
 from cassandra.cluster import NoHostAvailable
@@ -19,16 +18,16 @@ from operators.flink.cassandra import (
     CELL_BYTES,
     ROW_BYTES,
     CassandraExecutor,
+    Counts,
+    RowsWriter,
     WriteFailedError,
     Writer,
-    WriteRows,
     batch_bytes_of,
     is_news,
 )
 from operators.flink.payload import pack
 from operators.results import ForgetRow, ItemRow, ListRow, ProfileRow, SimilarRow, TrendingRow
 from operators.rows import STATEMENTS, RowSettings, Write, writes_of
-from tests.flink.fakes import FakeContext
 
 INITIAL = "The 'initial' parameter is deprecated"
 pytestmark = pytest.mark.filterwarnings(f"ignore:{INITIAL}:DeprecationWarning")
@@ -263,29 +262,29 @@ def test_every_statement_is_prepared_for_the_keyspace():
     assert prepared == [cql.format(keyspace="shop") for cql in STATEMENTS.values()]
 
 
-# --- the function that SQL calls
+# --- payloads
 
 
-def test_a_payload_is_true_once_its_rows_are_written_and_counted(monkeypatch):
-    server, context = Server(lose=1, times=1), FakeContext()
-    monkeypatch.setattr(sink, "connect", lambda settings: None)
-    monkeypatch.setattr(sink, "CassandraExecutor", lambda session, settings: server)
+def test_a_payload_is_written_and_counted(monkeypatch):
+    server, counts = Server(lose=1, times=1), Counts()
     monkeypatch.setattr(sink, "wall_clock_ms", lambda: 10_000)
-    function = WriteRows(SETTINGS)
-    function.open(context)
-    function._writer._pause = server.pauses.append
-    payloads = [
+    writer = RowsWriter(SETTINGS, server, counts, server.pauses.append)
+    assert set(counts.take().counts.values()) == {0}
+    payload = [
         pack([listed("u", 9_990_000), listed("v", 9_000_000)]),
-        ",".join([pack([profile("u", 1)]), pack([listed("u", 9_995_000)])]),
-    ]
-    assert function.eval(pd.Series(payloads)).tolist() == [True, True]
+        pack([profile("u", 1)]), pack([listed("u", 9_995_000)]),
+    ]  # fmt: skip
+    writer.write(",".join(payload))
     newest = listed("u", 9_995_000), listed("v", 9_000_000), profile("u", 1)
     assert server.calls[0] == expected(*newest)
-    assert (context.counts["rows"], context.counts["lists"], context.counts["retries"]) == (3, 3, 1)
-    assert context.counts["freshness_ms_count"] == 3
-    assert context.counts["freshness_ms_sum_ms"] == 10 + 1000 + 5
-    assert context.counts["freshness_ms_le_50"] == 2
-    assert not function.is_deterministic()
+    told = counts.take()
+    assert (told.counts["rows"], told.counts["lists"], told.counts["retries"]) == (3, 3, 1)
+    assert told.counts["freshness_ms_count"] == 3
+    assert told.counts["freshness_ms_sum_ms"] == 10 + 1000 + 5
+    assert told.counts["freshness_ms_le_50"] == 2
+    assert told.gauges == {"listed_items": 1}
+    writer.write(pack([profile("u", 2)]))
+    assert counts.take().counts["rows"] == 1
 
 
 def test_the_sink_takes_its_settings_from_the_job_and_its_password_from_the_environment(

@@ -2,11 +2,11 @@
 
 import gc
 
+import msgspec
 import pytest
 
 from jobs.read_functions import ReadEvents
-from operators.flink import cassandra as sink
-from operators.flink import collecting, features
+from operators.flink import collecting, features, writing
 from operators.flink.parsing import ParseEvents
 from tests.flink.fakes import FakeContext
 from tests.flink.test_cassandra_writer import SETTINGS
@@ -27,7 +27,7 @@ def pythons_own():
 OPEN = {
     "a stage": lambda: shell_of(lambda: next(iter(stages())), FakeContext()),
     "a parser": lambda: parser(ParseEvents),
-    "the sink": lambda: sink.WriteRows(SETTINGS).open(FakeContext()),
+    "the sink": lambda: writing.begin(msgspec.msgpack.encode(SETTINGS)),
     "the sink of features": lambda: features.WriteFeatures(SETTINGS).open(FakeContext()),
     "a reader of texts": lambda: reader(ReadEvents),
 }
@@ -35,7 +35,7 @@ OPEN = {
 
 @pytest.mark.parametrize("worker_opens", OPEN.values(), ids=OPEN)
 def test_python_waits_for_the_objects_of_many_batches(worker_opens, monkeypatch):
-    for module, executor in ((sink, "CassandraExecutor"), (features, "VectorExecutor")):
+    for module, executor in ((writing, "CassandraExecutor"), (features, "VectorExecutor")):
         monkeypatch.setattr(module, "connect", lambda settings: None)
         monkeypatch.setattr(module, executor, lambda session, settings: None)
     worker_opens()

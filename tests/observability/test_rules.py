@@ -16,8 +16,9 @@ from deploy.observability.questions import QUESTIONS, STAGE
 from deploy.stack import monitoring
 from operators.events import Border
 from operators.flink import cassandra
+from operators.flink.clock import wall_clock_ms
 from operators.flink.metrics import StageMetrics
-from operators.flink.parsing import ParseEvents, ParseItems, wall_clock_ms
+from operators.flink.parsing import ParseEvents, ParseItems
 from tests.flink.fakes import FakeContext
 from tests.observability.names import RULES, all_rules, asked
 from udfs.handler import Failure, Phase
@@ -60,15 +61,13 @@ class Recorder(FakeContext):
 
 
 @pytest.fixture
-def in_code(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+def in_code() -> set[str]:
     """Names of all metrics that the operators make."""
     context = Recorder()
     StageMetrics(context, "any")
     for parser in (ParseEvents, ParseItems):
         parser(Border(), 16, 1000, wall_clock_ms).open(context)
-    monkeypatch.setattr(cassandra, "connect", lambda settings: None)
-    monkeypatch.setattr(cassandra, "CassandraExecutor", lambda session, settings: None)
-    cassandra.WriteRows(None).open(context)
+    cassandra.RowsWriter(None, None, context)
     stages = [*PROJECT.glob("operators/*.py"), PROJECT / "jobs" / "read_functions.py"]
     return context.names.union(*map(counted, stages))
 
