@@ -93,7 +93,7 @@ class Cassandra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             refuses batches above batch_size_fail_threshold, 50 KiB unless its settings say else,
             and writes a line to its log for each above batch_size_warn_threshold, 5 KiB.
         timeout_s: Of one write.
-        attempts: Tries of a write before the bundle fails and the job goes back to its last
+        attempts: Tries of a write before the sink fails and the job goes back to its last
             checkpoint.
         surface: Surface that lists are written for.
         variant: Name of the experiment's variant.

@@ -31,7 +31,7 @@ class Usage(Struct, kw_only=True):
 
     Attributes:
         processes: By name; `taskmanager-1` is the JVM with the Python inside it, `taskmanager-1
-            python` are the processes of its pandas functions.
+            python` are the Python processes beside it.
         threads: CPU seconds of the TaskManagers' threads by name (at most 15 characters).
         machine_busy_s: CPU seconds of the whole machine that were not idle, whoever's.
         machine_stolen_s: CPU seconds that the machine wanted and its host gave to others.

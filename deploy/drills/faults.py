@@ -77,7 +77,7 @@ def kill_jobmanager(scene: Scene, load: Load | None) -> None:
 
 
 def kill_workers(scene: Scene, load: Load | None) -> None:
-    """The processes of the pandas functions: the parsers and the sink."""
+    """The Python processes beside TaskManagers: of the parsers, and of the sink."""
     for record in processes.load(scene.site.stack.layout.run).values():
         if record.service.startswith(TASKMANAGER):
             for member in processes.members(record):

@@ -73,7 +73,8 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         checkpoint_interval_s: Seconds between two checkpoints.
         bundle_time_ms: How often Flink looks whether a bundle of Python is to end, which it is so
             long after the end of the one before: at every second look. So a record waits for twice
-            this at the most. A bundle costs 10 ms of CPU on both sides together.
+            this at the most, in the parser. A bundle costs 10 ms of CPU on both sides together; at
+            100, lists of 500 events a second were .60 instead of .38 s old (median), at no less.
         lasting: Whether Kafka and Cassandra compile as servers do. Two minutes of load later they
             take a third less CPU; until then, and to start, they take more.
         start_timeout_s: Seconds a service may take to become ready.
@@ -108,7 +109,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     taskmanager_java_options: str = ""
     state_backend: Literal["rocksdb", "hashmap"] = "rocksdb"
     checkpoint_interval_s: Positive = 10
-    bundle_time_ms: Positive = 100
+    bundle_time_ms: Positive = 50
 
     lasting: bool = False
     start_timeout_s: Positive = 180

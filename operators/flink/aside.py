@@ -8,6 +8,7 @@ It is started by the worker that asks, and ends with its input, however the work
 """
 
 import os
+import select
 import shutil
 import struct
 import subprocess
@@ -24,6 +25,13 @@ _HEAD = struct.Struct("<?I")
 """Before each message: whether it says what went wrong; its length in bytes."""
 END_S = 10.0
 """How long a process that is told to end may take."""
+LOOKS_EVERY_S = 1.0
+"""How often who waits for an answer looks whether it is still wanted."""
+
+
+def never() -> bool:
+    """Nobody gives up."""
+    return False
 
 
 class AsideError(HeadwaterError):
@@ -36,6 +44,7 @@ class Aside:
     Args:
         module: That it runs, which calls `serve`.
         first: What it begins with; not seen by those who list processes.
+        unwanted: Whether its answers are wanted no more.
 
     Attributes:
         begun: What it answered to that.
@@ -44,8 +53,8 @@ class Aside:
         AsideError: It could not begin.
     """
 
-    def __init__(self, module: str, first: bytes) -> None:
-        self._module = module
+    def __init__(self, module: str, first: bytes, unwanted: Callable[[], bool] = never) -> None:
+        self._module, self._unwanted = module, unwanted
         self._process = subprocess.Popen(
             [python(), "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -53,6 +62,8 @@ class Aside:
         assert self._process.stdin
         assert self._process.stdout
         self._asked, self._answers = self._process.stdin, self._process.stdout
+        self._ready = select.poll()
+        self._ready.register(self._answers, select.POLLIN)
         try:
             self.begun = self.ask(first)
         except BaseException:
@@ -63,10 +74,14 @@ class Aside:
         """Its answer; until it is there, other threads run.
 
         Raises:
-            AsideError: It went wrong, or the process is gone.
+            AsideError: It went wrong, the process is gone, or nobody wants the answer.
         """
         try:
             _send(self._asked, body)
+            while not self._ready.poll(1000 * LOOKS_EVERY_S):
+                if self._unwanted():
+                    msg = f"the task of {self._module} ends before what it asked for is done"
+                    raise AsideError(msg)
             answer = _receive(self._answers)
         except BrokenPipeError:
             answer = None

@@ -2,7 +2,8 @@
 
 The writing is done in a process beside the worker, `writing`: the driver would share an interpreter
 with the stages. As a pandas function it waited for the end of a bundle, a tenth of a second and two
-at the most, and cost 10 ms of CPU a bundle.
+at the most: lists of 150 events a second were .54 instead of .37 s old (median), of 500 a second
+.82 instead of .60 s, and 2.7 instead of 1.9 s at the 99th percentile.
 """
 
 from typing import Any
@@ -15,6 +16,15 @@ from operators.flink.aside import Aside
 from operators.flink.cassandra import SinkSettings, Told
 
 PROGRAM = "operators.flink.writing"
+
+
+def is_interrupted() -> bool:
+    """Whether Flink wants the task of this thread to end; it says so to Java's threads alone."""
+    try:
+        from pemja import findClass
+    except ImportError:  # outside of a JVM
+        return False
+    return bool(findClass("java.lang.Thread").currentThread().isInterrupted())
 
 
 class WriteRows(ProcessFunction):
@@ -30,7 +40,7 @@ class WriteRows(ProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         self._decoder = msgspec.msgpack.Decoder(Told)
-        self._aside = Aside(PROGRAM, msgspec.msgpack.encode(self._settings))
+        self._aside = Aside(PROGRAM, msgspec.msgpack.encode(self._settings), is_interrupted)
         told = self._decoder.decode(self._aside.begun)
         group = runtime_context.get_metrics_group().add_group("stage", "sink")
         self._counters = {name: group.counter(name) for name in told.counts}

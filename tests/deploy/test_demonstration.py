@@ -167,6 +167,7 @@ class Stage:
         put(demo, "opened", self.opened)
         put(demo, "QUIET_S", 0.0)
         put(demo, "send_like", self.send_like)
+        put(texts, "LISTED_S", 0.0)
         put(texts, "start", lambda *_: note("texts"))
         put(texts, "show_new_film", self.show_new_film)
         put(texts, "show_review", self.show_review)

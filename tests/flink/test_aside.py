@@ -92,6 +92,23 @@ def test_one_that_does_not_end_is_killed(beside, monkeypatch):
     assert beside._process.returncode == -signal.SIGKILL
 
 
+def test_who_gives_up_does_not_wait_for_the_answer(monkeypatch):
+    monkeypatch.setattr(aside, "LOOKS_EVERY_S", 0.05)
+    looks = iter([False, False, True])
+    made = Aside(NOWHERE, msgspec.msgpack.encode(ONCE))
+    made._unwanted = lambda: next(looks)
+    os.kill(made._process.pid, signal.SIGSTOP)
+    with pytest.raises(AsideError, match="ends before what it asked for is done"):
+        made.ask(payload(profile("u", 1)))
+    assert next(looks, None) is None
+    made._process.kill()
+    made.close()
+
+
+def test_outside_of_a_jvm_nothing_is_interrupted():
+    assert not sink.is_interrupted()
+
+
 @pytest.mark.parametrize(("told", "name"), [("/usr/bin/java", "python3.11"), ("", "python3.11")])
 def test_inside_a_jvm_the_python_of_the_path_is_started(told, name, monkeypatch, tmp_path):
     assert aside.python() == sys.executable
