@@ -285,21 +285,23 @@ class Counts:
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._gauges: dict[str, Callable[[], int]] = {}
+        self._told: dict[str, int] = {}
 
     def counter(self, name: str) -> "Count":
         """A counter of this name."""
-        self._counts.setdefault(name, 0)
+        self._counts[name] = self._told[name] = 0
         return Count(self._counts, name)
 
     def gauge(self, name: str, value: Callable[[], int]) -> None:
         """A value that is looked up when it is told."""
-        self._gauges[name] = value
+        self._gauges[name], self._told[name] = value, 0
 
-    def take(self) -> "Told":
-        """What was counted since the last time, and the gauges now."""
-        counts = dict(self._counts)
-        self._counts.update(dict.fromkeys(counts, 0))
-        return Told(counts, {name: value() for name, value in self._gauges.items()})
+    def take(self) -> dict[str, int]:
+        """By how much each has grown since the last time; a gauge may have shrunk."""
+        now = self._counts | {name: value() for name, value in self._gauges.items()}
+        grown = {name: value - self._told[name] for name, value in now.items()}
+        self._told = now
+        return grown
 
 
 class Count:
@@ -311,13 +313,6 @@ class Count:
     def inc(self, n: int = 1) -> None:
         """Count so many more."""
         self._counts[self._name] += n
-
-
-class Told(msgspec.Struct, array_like=True):
-    """What was counted, and gauges."""
-
-    counts: dict[str, int]
-    gauges: dict[str, int]
 
 
 class RowsWriter:

@@ -269,7 +269,7 @@ def test_a_payload_is_written_and_counted(monkeypatch):
     server, counts = Server(lose=1, times=1), Counts()
     monkeypatch.setattr(sink, "wall_clock_ms", lambda: 10_000)
     writer = RowsWriter(SETTINGS, server, counts, server.pauses.append)
-    assert set(counts.take().counts.values()) == {0}
+    assert set(counts.take().values()) == {0}
     payload = [
         pack([listed("u", 9_990_000), listed("v", 9_000_000)]),
         pack([profile("u", 1)]), pack([listed("u", 9_995_000)]),
@@ -278,13 +278,19 @@ def test_a_payload_is_written_and_counted(monkeypatch):
     newest = listed("u", 9_995_000), listed("v", 9_000_000), profile("u", 1)
     assert server.calls[0] == expected(*newest)
     told = counts.take()
-    assert (told.counts["rows"], told.counts["lists"], told.counts["retries"]) == (3, 3, 1)
-    assert told.counts["freshness_ms_count"] == 3
-    assert told.counts["freshness_ms_sum_ms"] == 10 + 1000 + 5
-    assert told.counts["freshness_ms_le_50"] == 2
-    assert told.gauges == {"listed_items": 1}
+    assert (told["rows"], told["lists"], told["retries"], told["listed_items"]) == (3, 3, 1, 1)
+    assert told["freshness_ms_count"] == 3
+    assert told["freshness_ms_sum_ms"] == 10 + 1000 + 5
+    assert told["freshness_ms_le_50"] == 2
     writer.write(pack([profile("u", 2)]))
-    assert counts.take().counts["rows"] == 1
+    told = counts.take()
+    assert (told["rows"], told["lists"], told["listed_items"]) == (1, 0, 0)
+
+
+def test_a_gauge_that_shrinks_is_told_as_less():
+    counts, values = Counts(), iter([5, 3])
+    counts.gauge("items", lambda: next(values))
+    assert [counts.take()["items"], counts.take()["items"]] == [5, -2]
 
 
 def test_the_sink_takes_its_settings_from_the_job_and_its_password_from_the_environment(
