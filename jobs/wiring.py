@@ -365,17 +365,14 @@ class Flow:
         self._tables.create_temporary_view(view, table)
         return view
 
-    def shared(self, view: str, query: str, *, dated: bool = True) -> None:
+    def shared(self, view: str, query: str) -> None:
         """Make a query a view that is computed once, whoever reads it.
 
         The planner does not look through a DataStream: without one, each reader of a view would
         get a copy of all before it, down to a second consumer of the topic.
         """
         stream = self._tables.to_data_stream(self._tables.sql_query(query))
-        if dated:
-            self._tables.create_temporary_view(view, self._with_time(stream, has_time=True))
-        else:
-            self._tables.create_temporary_view(view, self._tables.from_data_stream(stream))
+        self._tables.create_temporary_view(view, self._with_time(stream, has_time=True))
 
     def _with_time(self, stream: DataStream, *, has_time: bool = False) -> Table:
         """The stream as a table with `ts`; in a replay a query's own `ts` goes on as it is."""

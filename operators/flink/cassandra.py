@@ -23,14 +23,8 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from operators.flink.clock import wall_clock_ms
-from operators.flink.metrics import Coverage, CpuCounter, LatencyCounters
-from operators.flink.payload import unpack
-from operators.results import ListRow
 from operators.rows import STATEMENTS, Row, RowSettings, Write, writes_of
 
-SHOWN = 10
-"""Places of a list that count as shown, for coverage."""
 RECONNECT_S = 1.0
 E = TypeVar("E")
 AT_ONCE = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
@@ -277,83 +271,3 @@ def _may_pass(error: BaseException) -> bool:
         causes = error.errors.values() if isinstance(error.errors, dict) else []
         return not any(isinstance(one, AuthenticationFailed | ssl.SSLError) for one in causes)
     return isinstance(error, OperationTimedOut | Unavailable)
-
-
-class Counts:
-    """Counters and gauges with the face of a group of Flink's metrics, to be told of elsewhere."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._gauges: dict[str, Callable[[], int]] = {}
-        self._told: dict[str, int] = {}
-
-    def counter(self, name: str) -> "Count":
-        """A counter of this name."""
-        self._counts[name] = self._told[name] = 0
-        return Count(self._counts, name)
-
-    def gauge(self, name: str, value: Callable[[], int]) -> None:
-        """A value that is looked up when it is told."""
-        self._gauges[name], self._told[name] = value, 0
-
-    def take(self) -> dict[str, int]:
-        """By how much each has grown since the last time; a gauge may have shrunk."""
-        now = self._counts | {name: value() for name, value in self._gauges.items()}
-        grown = {name: value - self._told[name] for name, value in now.items()}
-        self._told = now
-        return grown
-
-
-class Count:
-    """One of them."""
-
-    def __init__(self, counts: dict[str, int], name: str) -> None:
-        self._counts, self._name = counts, name
-
-    def inc(self, n: int = 1) -> None:
-        """Count so many more."""
-        self._counts[self._name] += n
-
-
-class RowsWriter:
-    """Writes payloads of rows and counts what is written.
-
-    Args:
-        settings: Of the sink.
-        execute: See `Writer`.
-        group: Of metrics, Flink's or `Counts`.
-        pause: See `Writer`.
-    """
-
-    def __init__(
-        self, settings: SinkSettings, execute: Any, group: Any, pause: Any = time.sleep
-    ) -> None:
-        self._rows = group.counter("rows")
-        self._lists = group.counter("lists")
-        self._retries = group.counter("retries")
-        self._fallbacks = group.counter("fallbacks")
-        self._freshness = LatencyCounters(group, "freshness_ms")
-        self._cpu = CpuCounter(group)
-        self._coverage = Coverage()
-        group.gauge("listed_items", self._coverage.items)
-        self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[Row])
-        self._writer = Writer(settings, execute, pause)
-
-    def write(self, payload: str) -> None:
-        """Return once all of it is written.
-
-        Raises:
-            WriteFailedError: Some of it failed in all attempts.
-        """
-        rows = unpack(self._decoder, payload)
-        before = self._writer.retries
-        self._rows.inc(self._writer.write(rows))
-        self._retries.inc(self._writer.retries - before)
-        now_ms = wall_clock_ms()
-        lists = [row for row in rows if isinstance(row, ListRow)]
-        self._lists.inc(len(lists))
-        self._fallbacks.inc(sum(bool(row.fallback) for row in lists))
-        for row in lists:
-            self._freshness.observe(now_ms - row.written_us // 1000)
-            self._coverage.see(row.ids[:SHOWN], now_ms // 1000)
-        self._cpu.charge()

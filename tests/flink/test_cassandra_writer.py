@@ -14,18 +14,18 @@ from cassandra.query import BatchType, PreparedStatement
 from jobs.recommend import sink_settings
 from jobs.settings import CASSANDRA_PASSWORD, Recommend, SettingsError
 from operators.flink import cassandra as sink
+from operators.flink import writing
 from operators.flink.cassandra import (
     CELL_BYTES,
     ROW_BYTES,
     CassandraExecutor,
-    Counts,
-    RowsWriter,
     WriteFailedError,
     Writer,
     batch_bytes_of,
     is_news,
 )
 from operators.flink.payload import pack
+from operators.flink.writing import Counts, RowsWriter
 from operators.results import ForgetRow, ItemRow, ListRow, ProfileRow, SimilarRow, TrendingRow
 from operators.rows import STATEMENTS, RowSettings, Write, writes_of
 
@@ -267,7 +267,7 @@ def test_every_statement_is_prepared_for_the_keyspace():
 
 def test_a_payload_is_written_and_counted(monkeypatch):
     server, counts = Server(lose=1, times=1), Counts()
-    monkeypatch.setattr(sink, "wall_clock_ms", lambda: 10_000)
+    monkeypatch.setattr(writing, "wall_clock_ms", lambda: 10_000)
     writer = RowsWriter(SETTINGS, server, counts, server.pauses.append)
     assert set(counts.take().values()) == {0}
     payload = [

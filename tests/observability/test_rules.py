@@ -15,10 +15,10 @@ from deploy.observability import dashboards
 from deploy.observability.questions import QUESTIONS, STAGE
 from deploy.stack import monitoring
 from operators.events import Border
-from operators.flink import cassandra
 from operators.flink.clock import wall_clock_ms
 from operators.flink.metrics import StageMetrics
 from operators.flink.parsing import ParseEvents, ParseItems
+from operators.flink.writing import RowsWriter
 from tests.flink.fakes import FakeContext
 from tests.observability.names import RULES, all_rules, asked
 from udfs.handler import Failure, Phase
@@ -67,7 +67,7 @@ def in_code() -> set[str]:
     StageMetrics(context, "any")
     for parser in (ParseEvents, ParseItems):
         parser(Border(), 16, 1000, wall_clock_ms).open(context)
-    cassandra.RowsWriter(None, None, context)
+    RowsWriter(None, None, context)
     stages = [*PROJECT.glob("operators/*.py"), PROJECT / "jobs" / "read_functions.py"]
     return context.names.union(*map(counted, stages))
 
