@@ -4,7 +4,9 @@ Flink has one of its own, for pandas functions. That gathers records to bundles,
 whether one is to end, and each costs 10 ms of CPU whatever is in it. This one is asked and answers.
 Who asks waits without the interpreter's lock, and no checkpoint barrier passes before the answer.
 
-It is started by the worker that asks, and ends with its input, however the worker ends.
+It is started by the task that asks and ends with it, however that ends. It is not told to where a
+task is cancelled or fails, for an embedded Python is not closed then: so it looks now and then
+whether the task's thread is still there.
 """
 
 import os
@@ -13,6 +15,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -26,7 +29,11 @@ _HEAD = struct.Struct("<?I")
 END_S = 10.0
 """How long a process that is told to end may take."""
 LOOKS_EVERY_S = 1.0
-"""How often who waits for an answer looks whether it is still wanted."""
+"""How often who waits looks whether there is still any use in it, on either side."""
+
+_started: list["subprocess.Popen[bytes]"] = []
+"""Processes of all tasks of this worker that may not have been waited for."""
+_starting = threading.Lock()
 
 
 def never() -> bool:
@@ -55,10 +62,13 @@ class Aside:
 
     def __init__(self, module: str, first: bytes, unwanted: Callable[[], bool] = never) -> None:
         self._module, self._unwanted = module, unwanted
+        _forget_ended()
         self._process = subprocess.Popen(
-            [python(), "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+            [python(), "-m", module, str(threading.get_native_id())],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )  # fmt: skip
+        _started.append(self._process)
         assert self._process.stdin
         assert self._process.stdout
         self._asked, self._answers = self._process.stdin, self._process.stdout
@@ -106,6 +116,16 @@ class Aside:
         self._answers.close()
 
 
+def _forget_ended() -> None:
+    """Wait for processes that have ended with their tasks, and close their pipes."""
+    with _starting:
+        for process in [one for one in _started if one.poll() is not None]:
+            _started.remove(process)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
 def python() -> str:
     """The interpreter to start: inside a JVM, `sys.executable` may name anything."""
     if Path(sys.executable or "").name.startswith("python"):
@@ -118,17 +138,25 @@ def python() -> str:
 
 
 def serve(begin: Callable[[bytes], tuple[bytes, Answer]]) -> None:
-    """Answer what is asked until there is no more input; what goes wrong is an answer too.
+    """Answer what is asked, until there is no more input or the thread is gone that started it.
 
-    What the program prints goes to the log.
+    What goes wrong is an answer too; what the program prints goes to the log.
 
     Args:
         begin: Makes of the first message its answer, and what answers the others.
     """
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    questions, answers = os.fdopen(0, "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
+    thread = Path(f"/proc/{os.getppid()}/task/{sys.argv[1]}")
+    ready = select.poll()
+    ready.register(questions, select.POLLIN)
     answer: Answer | None = None
-    while (asked := _receive(sys.stdin.buffer)) is not None:
+    while True:
+        while not ready.poll(1000 * LOOKS_EVERY_S):
+            if not thread.exists():
+                return
+        if (asked := _receive(questions)) is None:
+            return
         try:
             if answer is None:
                 told, answer = begin(asked[1])

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import msgspec
@@ -23,9 +24,13 @@ ONCE = msgspec.structs.replace(SETTINGS, attempts=1)
 
 @pytest.fixture
 def beside():
-    made = Aside(NOWHERE, msgspec.msgpack.encode(ONCE))
+    made = Aside(NOWHERE, encoded(ONCE))
     yield made
     made.close()
+
+
+def encoded(settings) -> bytes:
+    return msgspec.msgpack.encode(settings)
 
 
 def payload(*rows) -> bytes:
@@ -79,7 +84,7 @@ def test_one_that_cannot_begin_is_not_left_behind(monkeypatch):
 
 
 def test_it_ends_with_its_input():
-    made = Aside(NOWHERE, msgspec.msgpack.encode(ONCE))
+    made = Aside(NOWHERE, encoded(ONCE))
     made._asked.close()
     assert made._process.wait(10) == 0
     made.close()
@@ -92,10 +97,23 @@ def test_one_that_does_not_end_is_killed(beside, monkeypatch):
     assert beside._process.returncode == -signal.SIGKILL
 
 
+def test_it_ends_with_the_thread_that_started_it_although_nobody_closes_it():
+    made = []
+    thread = threading.Thread(target=lambda: made.append(Aside(NOWHERE, encoded(ONCE))))
+    thread.start()
+    thread.join()
+    (left,) = made
+    assert left._process.wait(20) == 0
+    assert left._process in aside._started
+    Aside(NOWHERE, encoded(ONCE)).close()
+    assert left._process not in aside._started
+    assert left._asked.closed
+
+
 def test_who_gives_up_does_not_wait_for_the_answer(monkeypatch):
     monkeypatch.setattr(aside, "LOOKS_EVERY_S", 0.05)
     looks = iter([False, False, True])
-    made = Aside(NOWHERE, msgspec.msgpack.encode(ONCE))
+    made = Aside(NOWHERE, encoded(ONCE))
     made._unwanted = lambda: next(looks)
     os.kill(made._process.pid, signal.SIGSTOP)
     with pytest.raises(AsideError, match="ends before what it asked for is done"):
