@@ -16,11 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pyflink.common import Configuration, Row
 from pyflink.datastream import ProcessFunction, StreamExecutionEnvironment
-from pyflink.table import DataTypes, StreamTableEnvironment
-from pyflink.table.udf import ScalarFunction, udf
+from pyflink.table import StreamTableEnvironment
 
 from jobs.recommend import build
 from jobs.settings import Job, Recommend, load
@@ -43,7 +41,7 @@ CHANNELS = ("rows", "outcomes", "strategy")
 """What is captured: rows come from all stages, the others from the ranking."""
 
 
-class CaptureRows(ProcessFunction):
+class Capture(ProcessFunction):
     """In place of a sink: every payload becomes a line of a file."""
 
     def __init__(self, path: str) -> None:
@@ -52,20 +50,6 @@ class CaptureRows(ProcessFunction):
     def process_element(self, value: Row, ctx: ProcessFunction.Context) -> list[Any]:
         append(self._path, [value[0]])
         return []
-
-
-class Capture(ScalarFunction):
-    """The same as a function of SQL."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def is_deterministic(self) -> bool:
-        return False
-
-    def eval(self, payloads: pd.Series) -> pd.Series:
-        append(self._path, payloads)
-        return pd.Series([True] * len(payloads))
 
 
 def append(path: str, payloads: Iterable[str]) -> None:
@@ -137,20 +121,8 @@ def main(folder: Path, config: Path | None, capture: list[str], overrides: list[
         f"CREATE TEMPORARY TABLE {DEAD_LETTERS} ({DEAD_LETTER_COLUMNS}) WITH "
         f"('connector'='filesystem', 'path'='{(folder / 'dead').as_uri()}', 'format'='json')"
     )
-    paths = {name: str(folder / name if not capture or name in capture else os.devnull)
-             for name in CHANNELS}  # fmt: skip
-    statements = build(tables, settings, CaptureRows(paths["rows"]))
-    for name in CHANNELS[1:]:
-        keep = udf(
-            Capture(paths[name]), result_type=DataTypes.BOOLEAN(), func_type="pandas",
-            deterministic=False,
-        )  # fmt: skip
-        tables.create_temporary_function(f"keep_{name}", keep)
-        statements.add_insert_sql(
-            f"INSERT INTO written SELECT keep_{name}(`payload`) FROM out_ranking "
-            f"WHERE `channel` = '{name}'"
-        )
-    statements.execute().wait()
+    captured = {name: Capture(str(folder / name)) for name in capture or CHANNELS}
+    build(tables, settings, captured).execute().wait()
 
 
 def arguments() -> argparse.Namespace:

@@ -66,15 +66,20 @@ from operators.taught import Taught
 def build(
     tables: StreamTableEnvironment,
     settings: Recommend,
-    write_rows: ProcessFunction,
+    writers: Mapping[str, ProcessFunction],
     records: Mapping[str, RecordOf] | None = None,
 ) -> StatementSet:
-    """Wire the job between its sources, the table `DEAD_LETTERS` and the rows' writer.
+    """Wire the job between its sources, the table `DEAD_LETTERS` and who writes its channels.
 
     Sources are the tables `EVENTS` and `ITEMS`, `FEATURES` and `SIGNALS` where the settings name
     their topics, and `WEIGHTS` where weights are learned live.
-    The tables have to exist: `main` makes them of Kafka, a test of files. The ranking's channels in
-    `records` go out as records; see `KeyedShell`.
+    The tables have to exist: `main` makes them of Kafka, a test of files.
+
+    Args:
+        tables: Where they are.
+        settings: Of the job.
+        writers: By channel, what each payload is given to; see `Flow.sink`.
+        records: The ranking's channels that go out as records; see `KeyedShell`.
     """
     whole = ("ranking",) if settings.learns_in_graph else ()
     flow = Flow(tables, settings, meaning(settings), whole)
@@ -84,8 +89,9 @@ def build(
     for source, topic in sources(settings).items():
         statements.add_insert_sql(dead_letters(source, topic, settings))
     tables.execute_sql("CREATE TEMPORARY TABLE written (ok BOOLEAN) WITH ('connector'='blackhole')")
-    done = flow.sink("sink", "rows", write_rows)
-    statements.add_insert_sql(f"INSERT INTO written SELECT `ok` FROM {done}")
+    for channel, write in writers.items():
+        done = flow.sink("sink" if channel == "rows" else f"sink_{channel}", channel, write)
+        statements.add_insert_sql(f"INSERT INTO written SELECT `ok` FROM {done}")
     return statements
 
 
@@ -169,7 +175,7 @@ def _stages(settings: Recommend, flow: Flow, records: Mapping[str, RecordOf] | N
             settings.ranking, settings.weights, settings.learning, settings.cassandra.variant,
             settings.shadows,
         ),
-        sends=("rows", "outcomes"), window_ms=batch_ms, records=records,
+        sends=("rows", "outcomes", "strategy"), window_ms=batch_ms, records=records,
     )  # fmt: skip
 
 
@@ -222,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except HeadwaterError as error:
         sys.exit(str(error))
     told = replayed_record_of if settings.clock == "replay" else record_of
-    statements = build(tables, settings, write_rows, {"outcomes": told})
+    statements = build(tables, settings, {"rows": write_rows}, {"outcomes": told})
     statements.add_insert_sql(written("ranking", "outcomes", OUTCOMES))
     result = statements.execute()
     client = result.get_job_client()

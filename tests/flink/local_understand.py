@@ -9,10 +9,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 from pyflink.table import DataTypes
-from pyflink.table.udf import udf
+from pyflink.table.udf import ScalarFunction, udf
 
-from jobs.local import Capture, environment, file_source
+from jobs.local import append, environment, file_source
 from jobs.read_functions import events_reader, items_reader
 from jobs.settings import load
 from jobs.understand import FEATURES, SIGNALS, build
@@ -24,6 +25,20 @@ from udfs.reader import Reader, Remembered
 from udfs.tags import Tags
 
 POISON = "unreadable"
+
+
+class Capture(ScalarFunction):
+    """In place of the function that writes features: every payload becomes a line of a file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def is_deterministic(self) -> bool:
+        return False
+
+    def eval(self, payloads: pd.Series) -> pd.Series:
+        append(self._path, payloads)
+        return pd.Series([True] * len(payloads))
 
 
 def reader() -> Reader:
