@@ -76,7 +76,9 @@ def new_stack() -> Iterator[Callable[..., Stack]]:
         home = make_home()
         values = {
             "home": str(home), "cache": str(CACHE), "prometheus": False,
-            "taskmanager_java_options": QUICK, **free_ports(), **settings,
+            "taskmanager_java_options": QUICK,
+            "checkpoint_interval_s": 10,  # a test's job would else be gone before its first one
+            **free_ports(), **settings,
         }  # fmt: skip
         made.append(Stack(StackSettings(**values)))
         return made[-1]

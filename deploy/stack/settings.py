@@ -70,7 +70,10 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             JVM's process but outside every pool that Flink knows.
         taskmanager_java_options: More options for the Java of TaskManagers, such as `-Xlog:gc`.
         state_backend: ``rocksdb`` keeps state on disk, ``hashmap`` on the heap.
-        checkpoint_interval_s: Seconds between two checkpoints.
+        checkpoint_interval_s: Seconds between two checkpoints: events up to so old are worked on
+            once more after a crash. At each, all stages stand still together for some 200 ms: with
+            one every 10 s, lists of 220 events a second were up to 1.2 and 1.3 s old instead of .9
+            and 1.1 s (p99 of 90 s, two pairs), at 3 and 5 % more CPU.
         bundle_time_ms: How often Flink looks whether a bundle of Python is to end, which it is so
             long after the end of the one before: at every second look. So a record waits for twice
             this at the most, in the parser. A bundle costs 10 ms of CPU on both sides together; at
@@ -108,7 +111,7 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     taskmanager_python_memory: Memory = "768m"
     taskmanager_java_options: str = ""
     state_backend: Literal["rocksdb", "hashmap"] = "rocksdb"
-    checkpoint_interval_s: Positive = 10
+    checkpoint_interval_s: Positive = 30
     bundle_time_ms: Positive = 50
 
     lasting: bool = False

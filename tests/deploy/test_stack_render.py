@@ -76,7 +76,7 @@ def test_flink_gets_thread_mode_checkpoints_and_loopback_addresses(
     assert config["python.executable"] == "/venv/bin/python"
     assert config["taskmanager.numberOfTaskSlots"] == "1"
     assert config["state.backend.type"] == "rocksdb"
-    assert config["execution.checkpointing.interval"] == "10s"
+    assert config["execution.checkpointing.interval"] == "30s"
     assert config["execution.checkpointing.incremental"] == "true"
     assert config["execution.checkpointing.dir"] == layout.checkpoints.as_uri()
     retention = config["execution.checkpointing.externalized-checkpoint-retention"]
