@@ -360,8 +360,13 @@ class Flow:
         payloads = self._tables.sql_query(f"SELECT `payload` FROM ({self.channel(channel)})")
         stream = self._tables.to_append_stream(payloads, Types.ROW([Types.STRING()]))
         done = stream.process(write, output_type=Types.ROW_NAMED(["ok"], [Types.BOOLEAN()]))
+        done = done.name(name).uid(name)
+        if sum(channel in output.channels for output in self._outputs) == 1:
+            # Chained to the one stage it hears, it would be called while that is in Python, in the
+            # same thread: a second embedded interpreter there waits for the first without end.
+            done = done.start_new_chain()
         view = f"written_{name}"
-        table = self._tables.from_data_stream(done.name(name).uid(name))
+        table = self._tables.from_data_stream(done)
         self._tables.create_temporary_view(view, table)
         return view
 
