@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from operators import seen as seen_filter
 from operators.candidates import COLUMNS, FIRST_H, INTEREST, LIKES_1D, absorb_rows
-from operators.id_list import NOTHING, IdList, as_text, follow, id_list, take
+from operators.id_list import NOTHING, IdList, as_text, id_list, take, text_of
 from operators.interests import LOST, Interests, InterestSettings, touch
 from operators.messages import Pulled, Recalled
 from operators.packing import (
@@ -233,20 +233,16 @@ def absorb(
 
 
 def write_rows(
-    user: RankedUser, told: Pulled | Recalled, write: Callable[..., int], *more: Any
+    user: RankedUser, told: Pulled | Recalled, write: Callable[..., Any], *more: Any
 ) -> None:
     """Replace a user's rows by those that `write` makes of them and of an answer.
 
-    It gets rows and keys, the records sent, room for rows, keys and where they come from, and more;
-    see `candidates.absorb_rows`.
+    It gets rows, keys and ids, the records sent and the text of their ids, and more; see
+    `candidates.absorb_rows`.
     """
-    sent = words(told.rows, PULLED)
-    room = len(user.rows) + len(sent)
-    rows, keys = np.empty((room, COLUMNS), np.float32), np.empty(room, np.uint64)
-    origin = np.empty(room, np.int64)
-    count = write(user.rows, user.keys, sent, rows, keys, origin, *more)
-    user.rows, user.keys = rows[:count], keys[:count]
-    user.ids = follow(user.ids, told.ids, len(sent), origin[:count])
+    sent, ids = words(told.rows, PULLED), np.frombuffer(text_of(told.ids).encode(), np.uint8)
+    user.rows, user.keys, *named = write(user.rows, user.keys, *user.ids, sent, ids, *more)
+    user.ids = IdList(*named)
 
 
 def _interest(user: RankedUser, pulled: Pulled, settings: InterestSettings) -> int:

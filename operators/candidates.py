@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from operators.kernels import NOWHERE, kernel, place_of
+from operators.id_list import ends_of, picked
+from operators.kernels import NOWHERE, kernel
 
 MAIN, FAST, SHORT, SUPPORT, SEED, BEST, BEST_AT, EXPOSED = range(8)
 LIKES, USERS, LIKES_1D, LIKES_30D, FIRST_H = range(8, 13)
@@ -75,61 +76,109 @@ def unproven(rows: Any, place: int) -> bool:
 
 @kernel
 def absorb_rows(
-    rows: Any, keys: Any, sent: Any, out: Any, out_keys: Any, origin: Any,
-    seen: Any, own: Any, shown: Any, grade: Any, slow: Any, fast: Any, event: Any, slot: int,
-    limit: int, reserve: int,
-) -> int:  # fmt: skip
+    rows: Any, keys: Any, text: Any, ends: Any, sent: Any, told: Any, seen: Any, own: Any,
+    shown: Any, grade: Any, slow: Any, fast: Any, event: Any, slot: int, limit: int, reserve: int,
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     """Fade the rows, add the neighbours sent, keep the `limit` largest by main and content.
 
     The `reserve` largest of each interest stay in any case. Those of `shown` were shown in vain.
 
-    `rows`, shape (n, 18), are named by `keys`; `sent`, shape (m, 13), are `packing.PULLED` records
-    as words; `seen` are the sorted keys of what the user knows, `own` is that of the item just
-    touched, `grade` its strength / 10, `event` its number, `slot` its interest. `out` and
-    `out_keys` have room for n + m rows; `origin` says where each comes from: a place in `rows`, or
-    n + a place in `sent`.
+    Args:
+        rows: Shape (n, 18); written in place where as many are left.
+        keys: That name them.
+        text: Their ids, with the `ends` an `id_list.IdList`.
+        ends: See `text`.
+        sent: `packing.PULLED` records as words, shape (m, 13).
+        told: Text of their ids.
+        seen: Sorted keys of what the user knows.
+        own: Key of the item just touched.
+        shown: Keys.
+        grade: Strength / 10 of the item.
+        slow: What is left of most sums.
+        fast: What is left of the fast ones.
+        event: Number of the item among the user's.
+        slot: Its interest.
+        limit: Rows.
+        reserve: Rows an interest.
 
     Returns:
-        Number of rows out.
+        Rows, keys, text and ends.
     """
     whole = np.float32(1)
+    out, out_keys, origin = _room(len(rows) + len(sent))
     count = _fade(rows, keys, own, slow, fast, out, out_keys, origin)
-    worth = np.array([grade, grade, whole, whole])
+    index = index_of(out_keys, count)
     for place in range(count):
         out[place, SEED] = 0
-        if place_of(shown, len(shown), out_keys[place]) != NOWHERE:
+    for key in shown:
+        place = find_in(index, out_keys, key)
+        if place != NOWHERE:
             out[place, EXPOSED] += 1
     count = add_sent(
-        out, out_keys, origin, count, len(rows), sent, seen, own, worth, event, slot, True
-    )
-    return keep_best(out, out_keys, origin, count, limit, reserve if slot > 0 else 0)
+        out, out_keys, origin, index, count, len(rows), sent, seen, own,
+        np.array([grade, grade, whole, whole]), event, slot, True,
+    )  # fmt: skip
+    kept = best_places(out, count, limit, reserve if slot > 0 else 0)
+    return _replace(rows, keys, text, ends, told, len(sent), out, out_keys, origin, kept)
 
 
 @kernel
 def recall_rows(
-    rows: Any, keys: Any, sent: Any, out: Any, out_keys: Any, origin: Any,
-    seen: Any, own: Any, worth: Any, event: Any, slot: int, limit: int, reserve: int,
-) -> int:  # fmt: skip
+    rows: Any, keys: Any, text: Any, ends: Any, sent: Any, told: Any, seen: Any, own: Any,
+    worth: Any, event: Any, slot: int, limit: int, reserve: int,
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     """As `absorb_rows`, but nothing fades; see `add_sent` for what the answer is worth."""
     whole = np.float32(1)
+    out, out_keys, origin = _room(len(rows) + len(sent))
     count = _fade(rows, keys, own, whole, whole, out, out_keys, origin)
     count = add_sent(
-        out, out_keys, origin, count, len(rows), sent, seen, own, worth, event, slot, False
-    )
-    return keep_best(out, out_keys, origin, count, limit, reserve if slot > 0 else 0)
+        out, out_keys, origin, index_of(out_keys, count), count, len(rows), sent, seen, own,
+        worth, event, slot, False,
+    )  # fmt: skip
+    kept = best_places(out, count, limit, reserve if slot > 0 else 0)
+    return _replace(rows, keys, text, ends, told, len(sent), out, out_keys, origin, kept)
+
+
+@kernel
+def _room(count: int) -> tuple[Any, Any, Any]:
+    """For so many rows, their keys, and where each comes from.
+
+    That is a place among the known rows, or behind these a place among those sent.
+    """
+    rows = np.empty((count, COLUMNS), np.float32)
+    return rows, np.empty(count, np.uint64), np.empty(count, np.int64)
+
+
+@kernel
+def _replace(
+    rows: Any, keys: Any, text: Any, ends: Any, told: Any, sent: int, out: Any, out_keys: Any,
+    origin: Any, kept: Any,
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
+    """Rows, keys and ids by those at some places of `out`; arrays of the right size stay."""
+    count = len(kept)
+    if count != len(rows):
+        rows, keys = np.empty((count, COLUMNS), np.float32), np.empty(count, np.uint64)
+    for number in range(count):
+        place = kept[number]
+        for column in range(COLUMNS):
+            rows[number, column] = out[place, column]
+        keys[number] = out_keys[place]
+    text, ends = picked(text, ends, told, ends_of(told, sent), origin[kept])
+    return rows, keys, text, ends
 
 
 @kernel
 def add_sent(
-    out: Any, out_keys: Any, origin: Any, count: int, known: int, sent: Any, seen: Any, own: Any,
-    worth: Any, event: Any, slot: int, is_last: Any,
+    out: Any, out_keys: Any, origin: Any, index: Any, count: int, known: int, sent: Any,
+    seen: Any, own: Any, worth: Any, event: Any, slot: int, is_last: Any,
 ) -> int:  # fmt: skip
     """Add an answer to the first `count` of the rows that came from `known` ones; how many now.
 
+    `index` is that of their keys.
     `worth` is what main, fast and short get of it, and support: shape (4,). Of the user's last item
     it gives the seed too.
     """
-    index, halves = index_of(out_keys, count), sent.view(np.uint32)
+    halves = sent.view(np.uint32)
     for number in range(len(sent)):
         key = np.uint64(halves[number, 2]) | (np.uint64(halves[number, 3]) << np.uint64(32))
         if key == own or is_in(seen, key):
@@ -163,34 +212,35 @@ def _fade(
     rows: Any, keys: Any, own: Any, slow: Any, fast: Any, out: Any, out_keys: Any, origin: Any
 ) -> int:
     """Copy the rows but that of the own item, less what one more event takes; how many."""
-    count = 0
+    whole, count = np.float32(1), 0
+    left = np.array([slow, fast, fast, slow, whole, slow, whole, whole])
     for place in range(len(rows)):
         if keys[place] == own:
             continue
         # Column by column: compiled, a whole row at once goes through numpy's general copy.
-        for column in range(COLUMNS):
+        for column in range(LIKES):
+            out[count, column] = rows[place, column] * left[column]
+        for column in range(LIKES, COLUMNS):
             out[count, column] = rows[place, column]
-        for column, decay in ((MAIN, slow), (FAST, fast), (SHORT, fast), (SUPPORT, slow),
-                              (BEST, slow), (CONTENT, slow)):  # fmt: skip
-            out[count, column] *= decay
+        out[count, CONTENT] *= slow
         out_keys[count], origin[count] = keys[place], place
         count += 1
     return count
 
 
 @kernel
-def keep_best(rows: Any, keys: Any, origin: Any, count: int, limit: int, reserve: int) -> int:
-    """Close ranks over all but `limit` rows, `reserve` of each interest among them; how many."""
+def best_places(rows: Any, count: int, limit: int, reserve: int) -> Any:
+    """Places of the `limit` best of the first rows, `reserve` of each interest among them."""
     if count <= limit:
-        return count
+        return np.arange(count)
     if reserve > 0:
-        return _keep_shares(rows, keys, origin, count, limit, reserve)
-    return _keep_largest(rows, keys, origin, count, limit)
+        return _with_shares(rows, count, limit, reserve)
+    return _largest(rows, count, limit)
 
 
 @kernel
-def _keep_shares(rows: Any, keys: Any, origin: Any, count: int, limit: int, reserve: int) -> int:
-    """As `_keep_largest`, but the `reserve` largest of each interest go before all others.
+def _with_shares(rows: Any, count: int, limit: int, reserve: int) -> Any:
+    """As `_largest`, but the `reserve` largest of each interest go before all others.
 
     So do as many that only their content speaks for: no cosine outweighs what many people do.
     """
@@ -206,31 +256,22 @@ def _keep_shares(rows: Any, keys: Any, origin: Any, count: int, limit: int, rese
         if left > 0 and not keep[place]:
             keep[place] = True
             left -= 1
-    kept = 0
-    for place in range(count):
-        if keep[place]:
-            rows[kept], keys[kept], origin[kept] = rows[place], keys[place], origin[place]
-            kept += 1
-    return kept
+    return np.flatnonzero(keep)
 
 
 @kernel
-def _keep_largest(rows: Any, keys: Any, origin: Any, count: int, limit: int) -> int:
-    """Close ranks over all but the `limit` largest sums; of equal ones the first stay."""
+def _largest(rows: Any, count: int, limit: int) -> Any:
+    """Places of the `limit` largest sums; of equal ones the first."""
     worth = rows[:count, MAIN] + rows[:count, CONTENT]
     bound = np.partition(worth, count - limit)[count - limit]
     equal = limit
     for place in range(count):
         if worth[place] > bound:
             equal -= 1
-    kept = 0
+    places, kept = np.empty(limit, np.int64), 0
     for place in range(count):
-        if worth[place] < bound:
-            continue
-        if worth[place] == bound:
-            if equal == 0:
-                continue
-            equal -= 1
-        rows[kept], keys[kept], origin[kept] = rows[place], keys[place], origin[place]
-        kept += 1
-    return kept
+        if worth[place] > bound or (worth[place] == bound and equal > 0):
+            equal -= worth[place] == bound
+            places[kept] = place
+            kept += 1
+    return places[:kept]

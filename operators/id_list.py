@@ -20,6 +20,7 @@ Places = NDArray[np.int64]
 
 END, ESCAPE = "\x00", "\x01"
 _END_BYTE = ord(END)
+_OTHER_NUMBER = "a text of another number of ids"
 _WRITTEN = ((ESCAPE, f"{ESCAPE}1"), (END, f"{ESCAPE}0"))
 
 
@@ -68,7 +69,7 @@ def id_list(ids: str | Sequence[str]) -> IdList:
     """The ids of a text, or of what `text_of` makes one of."""
     plain = text_of(ids)
     text = np.frombuffer(bytearray(plain.encode()), np.uint8)
-    return IdList(text, _ends(text, plain.count(END)))
+    return IdList(text, ends_of(text, plain.count(END)))
 
 
 def as_text(ids: IdList) -> str:
@@ -81,70 +82,60 @@ def pick(ids: IdList, more: IdList, places: Places) -> list[str]:
     return split(as_text(_picked(ids, more, places)))
 
 
-def follow(ids: IdList, told: str | Sequence[str], count: int, origin: Places) -> IdList:
-    """The ids of rows that came from these places of known rows, and of so many told behind them.
-
-    Args:
-        ids: Of the known rows.
-        told: The others, see `text_of`.
-        count: Number of the others.
-        origin: Places.
-
-    Raises:
-        ValueError: Another number of ids is told.
-    """
-    more = id_list(told)
-    text, ends = more
-    if len(ends) != count or (count and ends[-1] != len(text)):
-        msg = f"a text of {len(ends)} ids for {count} rows"
-        raise ValueError(msg)
-    return _picked(ids, more, origin)
-
-
 def take(ids: IdList, places: Places) -> IdList:
     """The ids at some places."""
     return _picked(ids, NOTHING, places)
 
 
 def _picked(ids: IdList, more: IdList, places: Places) -> IdList:
-    text, ends = np.empty(len(ids.text) + len(more.text), np.uint8), np.empty(len(places), np.int32)
-    return IdList(text[: _pick(*ids, *more, places, text, ends)], ends)
+    return IdList(*picked(*ids, *more, places))
 
 
 @kernel
-def _ends(text: Any, count: int) -> Any:
-    """Places behind the ids of a text, of which there are `count`."""
-    ends, number = np.empty(count, np.int32), 0
+def ends_of(text: Any, count: int) -> Any:
+    """Places behind the ids of a text, of which there have to be `count`."""
+    ends, number, end = np.empty(count, np.int32), 0, 0
     for place in range(len(text)):
         if text[place] == _END_BYTE:
-            ends[number] = place + 1
-            number += 1
+            number, end = number + 1, place + 1
+            if number <= count:
+                ends[number - 1] = end
+    if number != count or end != len(text):
+        raise ValueError(_OTHER_NUMBER)
     return ends
 
 
 @kernel
-def _copy(text: Any, ends: Any, place: int, out: Any, at: int) -> int:
-    """Copy one id to a place of `out`; the place behind it."""
-    for byte in range(ends[place - 1] if place > 0 else 0, ends[place]):
-        out[at] = text[byte]
-        at += 1
-    return at
+def picked(text: Any, ends: Any, more: Any, more_ends: Any, places: Any) -> tuple[Any, Any]:
+    """Text and ends of the ids at some places; those of `more` come behind the others."""
+    known, size, out_ends = len(ends), 0, np.empty(len(places), np.int32)
+    for number in range(len(places)):
+        place = places[number]
+        size += _length(ends, place) if place < known else _length(more_ends, place - known)
+        out_ends[number] = size
+    out, at = np.empty(size, np.uint8), 0
+    for number in range(len(places)):
+        place, end = places[number], out_ends[number]
+        if place < known:
+            _copy(text, ends[place], out, at, end)
+        else:
+            _copy(more, more_ends[place - known], out, at, end)
+        at = end
+    return out, out_ends
 
 
 @kernel
-def _pick(
-    text: Any, ends: Any, more: Any, more_ends: Any, places: Any, out: Any, out_ends: Any
-) -> int:
-    """Copy the ids at different places; how many bytes there are now."""
-    at, known = 0, len(ends)
-    for number in range(len(places)):
-        place = places[number]
-        if place < known:
-            at = _copy(text, ends, place, out, at)
-        else:
-            at = _copy(more, more_ends, place - known, out, at)
-        out_ends[number] = at
-    return at
+def _length(ends: Any, place: int) -> Any:
+    """Bytes of one id."""
+    return ends[place] - ends[place - 1] if place > 0 else ends[place]
+
+
+@kernel
+def _copy(text: Any, behind: int, out: Any, at: int, end: int) -> None:
+    """Copy the bytes before a place to those of `out` from `at` to `end`."""
+    first = behind - end
+    for byte in range(at, end):
+        out[byte] = text[first + byte]
 
 
 NOTHING = IdList(np.empty(0, np.uint8), np.empty(0, np.int32))

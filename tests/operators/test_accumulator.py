@@ -7,23 +7,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from operators.accumulator import RankedUser, absorb
 from operators.candidates import (
     COLUMNS,
     CONTENT,
     INTEREST,
     MAIN,
+    best_places,
     find_in,
     index_of,
-    keep_best,
 )
 from operators.features import Weights
+from operators.id_list import as_text, split
 from operators.kernels import place_of
 from operators.learning import LearningSettings
 from operators.ranking import Ranking
-from operators.scoring import RankingSettings
+from operators.scoring import NO_KEYS, RankingSettings
 from operators.seen import SeenFilter
 from operators.stage import DictTable
-from tests.driven import Ranked, figures, near, noted, plain, popular_list
+from tests.driven import (
+    Ranked,
+    counted,
+    figures,
+    near,
+    noted,
+    plain,
+    popular_list,
+    pulled,
+    signal,
+)
 
 OFF = LearningSettings(enabled=False)
 
@@ -282,10 +294,28 @@ def test_what_only_its_content_speaks_for_is_not_crowded_out_by_what_many_people
     rows = np.zeros((count, COLUMNS), np.float32)
     rows[:, MAIN], rows[:, INTEREST] = 1 + np.arange(count) / count, 1
     rows[:20, MAIN], rows[:20, CONTENT] = 0, 0.01 + np.arange(20) / 1000
-    keys, origin = np.arange(count, dtype=np.uint64), np.arange(count)
-    kept = keep_best(rows, keys, origin, count, limit, 10)
-    assert kept == limit
-    assert [key for key in keys[:kept].tolist() if key < 20] == list(range(10, 20))
+    kept = best_places(rows, count, limit, 10).tolist()
+    assert len(kept) == limit
+    assert [place for place in kept if place < 20] == list(range(10, 20))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3))), st.integers(1, 8))
+def test_of_equal_rows_the_first_are_kept(sums, limit):
+    rows = np.zeros((len(sums), COLUMNS), np.float32)
+    rows[:, [MAIN, CONTENT]] = np.array(sums, np.float32).reshape(-1, 2)
+    best = sorted(range(len(sums)), key=lambda place: (-sum(sums[place]), place))[:limit]
+    assert best_places(rows, len(rows), limit, 0).tolist() == sorted(best)
+
+
+def test_rows_of_as_many_are_written_where_they_were():
+    rows = [near(one, 0.1 * n) for n, one in enumerate("abcd", 1)]
+    user, settings = RankedUser(), RankingSettings(candidates_max=2)
+    for number, part in enumerate((rows[:2], rows[2:])):
+        before = user.rows
+        one = counted(signal("u", f"i{number}", number, event_id=f"e{number}"))
+        absorb(user, pulled(one, *part), NO_KEYS, NO_KEYS, settings)
+        assert (user.rows is before) == (number == 1)
+    assert split(as_text(user.ids)) == ["c", "d"]
 
 
 KEYS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3).map(lambda n: n << 40), unique=True)

@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from operators.accumulator import RankedUser, UserCodec
 from operators.compression import compress, decompress
-from operators.id_list import as_text, follow, id_list, join, pick, split, take, text_of
+from operators.id_list import (
+    IdList,
+    as_text,
+    ends_of,
+    id_list,
+    join,
+    pick,
+    picked,
+    split,
+    take,
+    text_of,
+)
 from operators.messages import Pulled
 from tests.driven import counted, near, pulled, signal
 from tests.operators.test_ranking import ranking
@@ -40,7 +51,8 @@ def places_of(data, size: int) -> np.ndarray:
 def test_ids_follow_their_rows(known, told, data):
     places = places_of(data, len(known) + len(told))
     expected = [(known + told)[place] for place in places]
-    left = follow(id_list(known), join(told), len(told), places)
+    more = np.frombuffer(join(told).encode(), np.uint8)
+    left = IdList(*picked(*id_list(known), more, ends_of(more, len(told)), places))
     assert split(as_text(left)) == expected
     assert [len(join(expected[: n + 1]).encode()) for n in range(len(expected))] == (
         left.ends.tolist()
@@ -52,8 +64,8 @@ def test_ids_follow_their_rows(known, told, data):
 
 @pytest.mark.parametrize("told", [["a"], ["a", "b", "c"], []])
 def test_a_text_of_more_or_fewer_ids_than_rows_is_refused(told):
-    with pytest.raises(ValueError, match=f"a text of {len(told)} ids for 2 rows"):
-        follow(id_list(["x"]), join(told), 2, np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match="another number of ids"):
+        ends_of(np.frombuffer(join(told).encode(), np.uint8), 2)
 
 
 ODD = ("日本", "b\x00c", "\x01", "d\x010", "Z")
