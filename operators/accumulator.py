@@ -24,7 +24,7 @@ from operators.packing import (
     key_of,
     words,
 )
-from operators.served import PackedRow, StoredRow, meet, pack_row, unpack_row
+from operators.served import PackedRow, StoredRow, meet, note_all, pack_row, unpack_row
 from operators.stage import StructCodec, Table, pair_key
 
 SEEN_CHUNK = 128
@@ -208,8 +208,10 @@ def add_seen(table: Table[bytes], key: str, user: RankedUser, item_key: int) -> 
     chunk = pair_key(key, str(user.seen_count // SEEN_CHUNK))
     table.put(chunk, (table.get(chunk) or b"") + item_key.to_bytes(8, "little"))
     user.seen_count += 1
-    if seen_filter.size_for(user.seen_count) > len(user.known):
-        user.known = seen_filter.build(user.seen.tolist(), user.seen_count)
+    size = seen_filter.size_for(user.seen_count)
+    if size > len(user.known):
+        user.known = bytearray(size)
+        note_all(np.frombuffer(user.known, np.uint8), grown)
 
 
 def absorb(
@@ -225,11 +227,11 @@ def absorb(
     own = np.uint64(key_of(pulled.counted.figures))
     _start_event(user, pulled, codes_of(pulled.counted.figures), settings)
     slot = _interest(user, pulled, settings.interests)
-    grade, event = np.float32(pulled.counted.signal.strength / 10), np.float32(user.events)
-    slow, fast = np.float32(settings.decay), np.float32(settings.decay_fast)
-    bounds = settings.candidates_max, settings.interest_rows
-    write_rows(user, pulled, absorb_rows, seen, own, shown, grade, slow, fast, event, slot,
-               *bounds)  # fmt: skip
+    grade = pulled.counted.signal.strength / 10
+    write_rows(
+        user, pulled, absorb_rows, seen, own, shown, grade, settings.decay, settings.decay_fast,
+        user.events, slot, settings.candidates_max, settings.interest_rows,
+    )  # fmt: skip
 
 
 def write_rows(
@@ -294,19 +296,21 @@ def _start_event(
     user.seeds.pop(user.events - SEEDS_KEPT, None)
     user.segment = counted.signal.segment or user.segment
     user.category, user.code = counted.category, codes[0] if codes else 0
-    for code in user.taste:
-        user.taste[code] *= settings.taste_decay
+    left = settings.taste_decay
+    user.taste = taste = {code: worth * left for code, worth in user.taste.items()}
     for code in codes:
-        user.taste[code] = user.taste.get(code, 0.0) + counted.signal.strength - 5
-    if len(user.taste) > TASTE_KEPT:
-        del user.taste[min(user.taste, key=lambda code: (abs(user.taste[code]), code))]
+        taste[code] = taste.get(code, 0.0) + counted.signal.strength - 5
+    if len(taste) > TASTE_KEPT:
+        del taste[min(taste, key=lambda code: (abs(taste[code]), code))]
 
 
 def remember(user: RankedUser, action: str, item: str | None) -> None:
     """Count the action; put the item in front of the recent ones."""
     user.counts[action] = user.counts.get(action, 0) + 1
     if item is not None:
-        if item in user.recent:
-            user.recent.remove(item)
-        user.recent.insert(0, item)
-        del user.recent[RECENT_KEPT:]
+        recent = user.recent
+        if item in recent:
+            recent.remove(item)
+        recent.insert(0, item)
+        if len(recent) > RECENT_KEPT:
+            del recent[RECENT_KEPT:]

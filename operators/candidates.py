@@ -77,7 +77,8 @@ def unproven(rows: Any, place: int) -> bool:
 @kernel
 def absorb_rows(
     rows: Any, keys: Any, text: Any, ends: Any, sent: Any, told: Any, seen: Any, own: Any,
-    shown: Any, grade: Any, slow: Any, fast: Any, event: Any, slot: int, limit: int, reserve: int,
+    shown: Any, grade: float, slow: float, fast: float, event: int, slot: int, limit: int,
+    reserve: int,
 ) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     """Fade the rows, add the neighbours sent, keep the `limit` largest by main and content.
 
@@ -104,9 +105,9 @@ def absorb_rows(
     Returns:
         Rows, keys, text and ends.
     """
-    whole = np.float32(1)
+    whole, worth = np.float32(1), np.float32(grade)
     out, out_keys, origin = _room(len(rows) + len(sent))
-    count = _fade(rows, keys, own, slow, fast, out, out_keys, origin)
+    count = _fade(rows, keys, own, np.float32(slow), np.float32(fast), out, out_keys, origin)
     index = index_of(out_keys, count)
     for place in range(count):
         out[place, SEED] = 0
@@ -116,7 +117,7 @@ def absorb_rows(
             out[place, EXPOSED] += 1
     count = add_sent(
         out, out_keys, origin, index, count, len(rows), sent, seen, own,
-        np.array([grade, grade, whole, whole]), event, slot, True,
+        np.array([worth, worth, whole, whole]), np.float32(event), slot, True,
     )  # fmt: skip
     kept = best_places(out, count, limit, reserve if slot > 0 else 0)
     return _replace(rows, keys, text, ends, told, len(sent), out, out_keys, origin, kept)

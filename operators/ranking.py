@@ -259,7 +259,7 @@ class Ranking:
             first = next(iter(lists.values()))
             user.ordinary, user.untouched = first.ordinary, first.untouched
             user.clock_us = tick(user.clock_us, message.time_ms)
-            digests = [one.digest(bytes(user.known)) for one in lists.values()]
+            digests = [one.digest(user.known) for one in lists.values()]
             digest = b"".join(digests) if user.personalise else b"off"
             if digest != user.digest:
                 user.digest, user.generation = digest, user.generation + 1

@@ -4,7 +4,7 @@ from itertools import islice
 from typing import Any
 
 from operators.accumulator import RankedUser
-from operators.composing import CONTENT, FRESH, TRENDING, Strategy
+from operators.composing import CO_OCCURRENCE, CONTENT, FRESH, TRENDING, Strategy
 from operators.interests import name_of
 from operators.results import ListRow
 from operators.scoring import Scored
@@ -107,6 +107,8 @@ def _seed(user: RankedUser, behind: _Behind) -> tuple[str, str] | None:
 def _text(user: RankedUser, behind: _Behind, seed: tuple[str, str] | None) -> str | None:
     """The reason, where source and seed alone do not say it."""
     source, slot, _, name = behind
+    if source == CO_OCCURRENCE and not slot:
+        return None
     if source == FRESH:
         return "New here, shown to find out who likes it"
     if source == TRENDING:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from msgspec import field
@@ -154,14 +155,16 @@ class Scored:
         """Whether each has its place for certain."""
         return self.propensities.tobytes() == len(self.ids) * SURE
 
-    def digest(self, known: bytes) -> bytes:
+    def digest(self, known: bytes | bytearray) -> bytes:
         """Eight bytes that change when the list does, or the filter that is stored beside it.
 
         An item without neighbours lets all rows fade alike, which moves no score; a reader has
         to hear of it nevertheless, or would show it once it is popular.
         """
-        told = (self.scores, self.seeds, self.slots, self.sources, self.propensities)
-        parts = ["\x00".join(self.ids).encode(), *(column.tobytes() for column in told), known]
+        parts: tuple[Any, ...] = (
+            "\x00".join(self.ids).encode(), self.scores, self.seeds, self.slots, self.sources,
+            self.propensities, known,
+        )  # fmt: skip
         return blake2b(b"\x00".join(parts), digest_size=8).digest()
 
 
