@@ -8,11 +8,12 @@ order they came and before anything else that asks for the item, so what is lear
 the bit.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from operators.kernels import RUN_WORDS
-from operators.runs import Run, numbers_of
+from operators.kernels import RUN_WORDS, ratio_of
+from operators.messages import Learn
+from operators.packing import raw_of
+from operators.runs import Run, numbers_of, packed
 from operators.stage import StructCodec
 
 HEARD_MAX = 64
@@ -28,16 +29,26 @@ class Heard:
     others: list[str] = field(default_factory=list)
     records: bytearray = field(default_factory=bytearray)
 
-    def add(self, others: Sequence[str], records: bytes, numbers: Sequence[int]) -> None:
-        """Hear of those of many pairs that have these numbers."""
-        for number in numbers:
-            self.others.append(others[number])
-            self.records += records[RECORD_BYTES * number : RECORD_BYTES * (number + 1)]
+    def add(self, more: "Heard") -> "Heard":
+        """Hear of more pairs; this one, for short."""
+        self.others += more.others
+        self.records += more.records
+        return self
 
-    def run(self, start: int, end: int) -> Run:
-        """The pairs from one number to another."""
-        records = bytes(self.records[RECORD_BYTES * start : RECORD_BYTES * end])
-        return Run(self.others[start:end], numbers_of(records))
+    def run(self, early: int = 0, before: float = 0.0) -> Run:
+        """All of them; see there."""
+        return Run(self.others, numbers_of(bytes(self.records)), early, before)
+
+
+def learned(learn: Learn) -> Heard:
+    """Pairs of an item with those that came before it."""
+    if not learn.pairs:
+        return Heard(learn.others, bytearray(learn.records))
+    raw, heard = raw_of(learn.counted.figures), Heard()
+    for other, weight, _, figures in learn.pairs:
+        heard.others.append(other)
+        heard.records += packed(figures, (0, weight, 0), ratio_of(raw_of(figures), raw))
+    return heard
 
 
 class HeardCodec:

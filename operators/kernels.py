@@ -28,11 +28,12 @@ CHANGES, CHANGED_RATIO, RUN_WORDS = 11, 14, 15
 """A run of pairs has a record each: the figures of the other item, which begin with its key, three
 changes, and the ratio."""
 
-SEGMENT, FOUND, AT, GONE, ENTERS, LEFT, TOLD_WORDS = 0, 1, 2, 3, 4, 5, 8
-"""What is told of each pair of a run: number of its segment; `KNOWN`, `NEW`, or `EMPTY` where an
-erasure had come first and its changes and these are nothing together; its place in the segment, or
-of one that is empty the place that the last pair has taken, or `NOWHERE`; the place of the row that
-left the cache, or `NOWHERE`; whether the pair has entered the cache, at its end; its three sums."""
+FOUND, ENTERS, GONE, AT, SEGMENT, LEFT, TOLD_ROWS = 0, 1, 2, 3, 4, 5, 8
+"""What is told of the pairs of a run, a column a pair: `KNOWN`, `NEW`, or `EMPTY` where an erasure
+had come first and its changes and these are nothing together; whether the pair has entered the
+cache, at its end; the place of the row that left the cache, or `NOWHERE`; its place in the segment,
+or of one that is empty the place that the last pair has taken, or `NOWHERE`; number of its segment;
+its three sums."""
 
 
 @kernel
@@ -82,7 +83,7 @@ def segment_of(low: int, segments: int) -> int:
 def number_run(run: Any, segments: int, told: Any) -> None:
     """Tell of each pair of a run in which of so many segments it is."""
     for one in range(len(run)):
-        told[one, SEGMENT] = segment_of(int(run[one, LOW]), segments)
+        told[SEGMENT, one] = segment_of(int(run[one, LOW]), segments)
 
 
 @kernel
@@ -94,7 +95,7 @@ def add_run(segment: Any, pairs: int, run: Any, number: int, told: Any) -> None:
     """
     sums, changes = segment.view(np.int32), run.view(np.int32)
     for one in range(len(run)):
-        if told[one, SEGMENT] != number:
+        if told[SEGMENT, one] != number:
             continue
         at, found, left = column_of(segment, pairs, run[one, LOW], run[one, HIGH]), KNOWN, False
         if at == NOWHERE:
@@ -103,16 +104,16 @@ def add_run(segment: Any, pairs: int, run: Any, number: int, told: Any) -> None:
             segment[SUMS : SUMS + 3, at] = 0
         for part in range(3):
             sums[SUMS + part, at] += changes[one, CHANGES + part]
-            told[one, LEFT + part] = sums[SUMS + part, at]
-            left = left or told[one, LEFT + part] != 0
-        told[one, FOUND], told[one, AT] = found, at
+            told[LEFT + part, one] = sums[SUMS + part, at]
+            left = left or told[LEFT + part, one] != 0
+        told[FOUND, one], told[AT, one] = found, at
         if left:
             pairs += found == NEW
             continue
         pairs -= found == KNOWN
         for row in range(len(segment)):
             segment[row, at] = segment[row, pairs]
-        told[one, FOUND], told[one, AT] = EMPTY, at if found == KNOWN else NOWHERE
+        told[FOUND, one], told[AT, one] = EMPTY, at if found == KNOWN else NOWHERE
 
 
 @kernel
@@ -163,22 +164,37 @@ def similarities(cache: Any, rows: int, total: float, phi: float, damping: float
 @kernel
 def keep_best(
     cache: Any, figures: Any, rows: int, rows_max: int, run: Any, told: Any,
-    total: float, phi: float, damping: float,
+    early: int, before: float, total: float, phi: float, damping: float,
 ) -> int:  # fmt: skip
     """Let the cache of the best rows follow what a run has done to the truth.
 
     `cache` and `figures` hold `rows` rows and have room for those of the run, up to `rows_max`;
-    `total` is the item's sum of strengths.
+    `total` is the item's sum of strengths, and was `before` for the first `early` pairs.
 
     Returns:
         Number of pairs of the run that have come or gone, in the truth or in the cache.
     """
+    rows, moved = keep_part(
+        cache, figures, rows, rows_max, run[:early], told[:, :early], before, phi, damping
+    )
+    rows, more = keep_part(
+        cache, figures, rows, rows_max, run[early:], told[:, early:], total, phi, damping
+    )
+    return int(moved + more)
+
+
+@kernel
+def keep_part(
+    cache: Any, figures: Any, rows: int, rows_max: int, run: Any, told: Any,
+    total: float, phi: float, damping: float,
+) -> tuple[int, int]:  # fmt: skip
+    """`keep_best` of pairs that share the item's sum of strengths; rows now, and pairs moved."""
     ratios, moved, sims = run.view(np.float32), 0, np.empty(0, np.float64)
     for one in range(len(run)):
-        found, gone, enters = told[one, FOUND], NOWHERE, False
+        found, gone, enters = told[FOUND, one], NOWHERE, False
         place = column_of(cache, rows, run[one, LOW], run[one, HIGH])
         sim = similarity(
-            told[one, LEFT], told[one, LEFT + 1], ratios[one, CHANGED_RATIO], total, phi, damping
+            told[LEFT, one], told[LEFT + 1, one], ratios[one, CHANGED_RATIO], total, phi, damping
         )
         if found == EMPTY:
             gone, place = place, NOWHERE
@@ -195,22 +211,22 @@ def keep_best(
             place = rows
             rows += 1
         if place != NOWHERE:
-            put_row(cache, figures, place, run[one], told[one])
+            put_row(cache, figures, place, run[one], told[LEFT:, one])
             if len(sims):
                 sims[place] = sim
-        told[one, GONE], told[one, ENTERS] = gone, enters
+        told[GONE, one], told[ENTERS, one] = gone, enters
         moved += found != KNOWN or enters or gone != NOWHERE
-    return moved
+    return rows, moved
 
 
 @kernel
-def put_row(cache: Any, figures: Any, place: int, seen: Any, told: Any) -> None:
-    """Write a row of the cache."""
+def put_row(cache: Any, figures: Any, place: int, seen: Any, left: Any) -> None:
+    """Write a row of the cache: what was seen of a pair, and what is left of its sums."""
     sums = cache.view(np.int32)
     cache[LOW, place], cache[HIGH, place] = seen[LOW], seen[HIGH]
     cache[RATIO, place] = seen[CHANGED_RATIO]
     for part in range(3):
-        sums[SUMS + part, place] = told[LEFT + part]
+        sums[SUMS + part, place] = left[part]
     for word in range(CHANGES):
         figures[place, word] = seen[word]
 
@@ -218,11 +234,12 @@ def put_row(cache: Any, figures: Any, place: int, seen: Any, told: Any) -> None:
 @kernel
 def see_run(
     segment: Any, pairs: int, cache: Any, figures: Any, rows: int, rows_max: int,
-    run: Any, told: Any, total: float, phi: float, damping: float,
+    run: Any, told: Any, early: int, before: float, total: float, phi: float, damping: float,
 ) -> int:  # fmt: skip
     """`add_run` and `keep_best` at once, of a run whose pairs are all of one segment."""
-    add_run(segment, pairs, run, told[0, SEGMENT], told)
-    return int(keep_best(cache, figures, rows, rows_max, run, told, total, phi, damping))
+    add_run(segment, pairs, run, told[SEGMENT, 0], told)
+    best = cache, figures, rows, rows_max
+    return int(keep_best(*best, run, told, early, before, total, phi, damping))
 
 
 @kernel

@@ -32,7 +32,7 @@ from msgspec import Struct
 
 from operators import kernels
 from operators.alike import ContentCodec, ItemContent, meet, renew
-from operators.heard import HEARD_MAX, Heard, HeardCodec
+from operators.heard import HEARD_MAX, Heard, HeardCodec, learned
 from operators.id_list import join
 from operators.messages import (
     SOURCES,
@@ -52,10 +52,10 @@ from operators.messages import (
 from operators.packing import PULLED
 from operators.pairs import ItemNeighbours, NeighboursCodec, Segment, SegmentCodec
 from operators.results import SimilarRow
-from operators.runs import Bounds, add, run_of_learned, take_back
+from operators.runs import Bounds, add, take_back
 from operators.stage import Codec, Out, StructCodec, Table, in_turn, pair_key, scoped, tick
 from operators.strengths import STRENGTH_MAX
-from operators.told import MOMENT, Told
+from operators.told import Told
 
 
 class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,39 +131,30 @@ class Neighbours:
 
     def apply(self, state: NeighboursState, batch: Sequence[Message]) -> list[Out]:
         """Item by item: pairs wait until something else comes about their item."""
-        told = Told(batch)
         outs: list[Out] = []
-        for key, messages in told.by_key.items():
-            seen: list[int] = []
-            for *_, message in sorted(messages, key=MOMENT):
-                if isinstance(message, int):
-                    seen.append(message)
-                    continue
-                if seen:
-                    self._hear(state, key, told, seen)
-                    seen = []
-                outs += self._take_in(state, key, message)
-            if seen:
-                self._hear(state, key, told, seen)
+        for key, said in Told(batch).by_item():
+            if isinstance(said, Heard):
+                self._hear(state, key, said)
+            else:
+                outs += self._take_in(state, key, said)
         return outs
 
     def _take_in(self, state: NeighboursState, key: str, message: Single) -> list[Out]:
         """All but pairs that add."""
+        if isinstance(message, Learn):
+            return [self._learn(state, key, message)]
+        if isinstance(message, Recall):
+            return self._recall(state, key, message)
         if isinstance(message, Described | Near):
             self._describe(state, key, message)
-            return []
-        if isinstance(message, Grown):
+        elif isinstance(message, Grown):
             _renew(state, key, message)
-            return []
-        self._add_heard(state, key)
-        if isinstance(message, Learn):
-            return [self._answer(state, key, message)]
-        if isinstance(message, PairSeen | SumTaken):
-            _take_back(state, key, message)
-        elif isinstance(message, ItemExpired):
-            _expire(state, key, message)
         else:
-            return self._recall(state, key, message)
+            self._add_heard(state, key)
+            if isinstance(message, ItemExpired):
+                _expire(state, key, message)
+            else:
+                _take_back(state, key, message)
         return []
 
     def settle(self, state: NeighboursState, limit: int | None = None) -> list[Out]:
@@ -179,10 +170,10 @@ class Neighbours:
             state.changed.delete(key)
         return outs
 
-    def _hear(self, state: NeighboursState, key: str, told: Told, seen: list[int]) -> None:
+    def _hear(self, state: NeighboursState, key: str, more: Heard) -> None:
         """Note some pairs of an item; too many are added."""
-        heard = state.heard.get(key) or Heard()
-        heard.add(told.others, told.records, seen)
+        heard = state.heard.get(key)
+        heard = heard.add(more) if heard else more
         state.heard.put(key, heard)
         if len(heard.others) >= HEARD_MAX:
             self._add_heard(state, key)
@@ -193,12 +184,12 @@ class Neighbours:
         if heard is None:
             return
         state.heard.delete(key)
-        head, count = state.item.get(key), len(heard.others)
+        head, count, run = state.item.get(key), len(heard.others), heard.run()
         # An item of which nothing is left starts anew, and only one without a sum can be that.
         size = count if head and head.sum else 1
         for start in range(0, count, size):
             head = state.item.get(key) or ItemNeighbours()
-            add(state.pair, key, head, heard.run(start, start + size), self._bounds)
+            add(state.pair, key, head, run.part(start, start + size), self._bounds)
             _keep(state, key, head)
 
     def _describe(self, state: NeighboursState, key: str, message: Described | Near) -> None:
@@ -217,27 +208,39 @@ class Neighbours:
         state.content.put(key, content)
         state.changed.put(key, (message.tenant, message.item, message.time_ms))
 
-    def _answer(self, state: NeighboursState, key: str, message: Learn) -> Out:
-        counted = message.counted
-        signal = counted.signal
-        head = state.item.get(key) or ItemNeighbours()
+    def _learn(self, state: NeighboursState, key: str, message: Learn) -> Out:
+        """Add what an item has heard of and what it learns now, at one visit, and answer."""
+        head, heard = state.item.get(key), state.heard.get(key)
+        if heard is not None and not (head and head.sum):
+            self._add_heard(state, key)
+            head, heard = state.item.get(key), None
+        head = head or ItemNeighbours()
+        pairs, early, before = learned(message), 0, head.total
+        if heard is not None:
+            state.heard.delete(key)
+            early, pairs = len(heard.others), heard.add(pairs)
         head.sum += message.increase
-        if message.others or message.pairs:
-            add(state.pair, key, head, run_of_learned(message), self._bounds)
-        head.title = counted.title
+        if pairs.others:
+            add(state.pair, key, head, pairs.run(early, before), self._bounds)
+        signal = message.counted.signal
+        head.title = message.counted.title
         state.item.put(key, head)
-        state.changed.put(key, (signal.tenant, signal.item, counted.time_ms))
-        content = state.content.get(key)
+        state.changed.put(key, (signal.tenant, signal.item, message.counted.time_ms))
+        return self._answer(head, state.content.get(key), message)
+
+    def _answer(self, head: ItemNeighbours, content: ItemContent | None, message: Learn) -> Out:
+        counted = message.counted
         ids, rows = self._rows(head, content)
         about = content.about if content else None
         answer = Pulled(
             counted.time_ms, counted.event_id, counted, join(ids), rows.tobytes(), about,
             message.returned,
         )  # fmt: skip
-        return Out("ranking", scoped(signal.tenant, signal.user), answer)
+        return Out("ranking", scoped(counted.signal.tenant, counted.signal.user), answer)
 
     def _recall(self, state: NeighboursState, key: str, ask: Recall) -> list[Out]:
         """The neighbours of an item that a user touched long ago; nothing of an unknown one."""
+        self._add_heard(state, key)
         head, content = state.item.get(key), state.content.get(key)
         ids, rows = self._rows(head or ItemNeighbours(), content)
         told = Recalled(

@@ -6,7 +6,6 @@ one by one.
 """
 
 import struct
-from collections import Counter
 from collections.abc import Sequence
 from itertools import compress
 from typing import NamedTuple
@@ -15,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators import kernels
-from operators.messages import Learn, PairSeen
-from operators.packing import item_key, raw_of
+from operators.messages import PairSeen
+from operators.packing import item_key
 from operators.pairs import (
     PAIRS_A_SEGMENT,
     ItemNeighbours,
@@ -36,10 +35,20 @@ _CHANGES = struct.Struct("<3if")
 
 
 class Run(NamedTuple):
-    """Pairs in order: ids of the others, and a record each, see `kernels.CHANGES`."""
+    """Pairs in order: ids of the others, and a record each, see `kernels.CHANGES`.
+
+    The first `early` of them count as if added while the item's sum of strengths was `before`.
+    """
 
     others: list[str]
     records: Numbers
+    early: int = 0
+    before: float = 0.0
+
+    def part(self, start: int, end: int) -> "Run":
+        """The pairs from one number to another."""
+        early = max(0, self.early - start)
+        return Run(self.others[start:end], self.records[start:end], early, self.before)
 
 
 class Bounds(NamedTuple):
@@ -50,21 +59,14 @@ class Bounds(NamedTuple):
     formula: tuple[float, float]
 
 
-def run_of_learned(learn: Learn) -> Run:
-    """Pairs of an item with those that came before it."""
-    if not learn.pairs:
-        return Run(learn.others, numbers_of(learn.records))
-    raw = raw_of(learn.counted.figures)
-    records = [
-        figures + _CHANGES.pack(0, weight, 0, kernels.ratio_of(raw_of(figures), raw))
-        for _, weight, _, figures in learn.pairs
-    ]
-    return Run([other for other, *_ in learn.pairs], numbers_of(b"".join(records)))
+def packed(figures: bytes, changes: tuple[int, int, int], ratio: float) -> bytes:
+    """The record of a pair."""
+    return figures + _CHANGES.pack(*changes, ratio)
 
 
 def record_of(seen: PairSeen) -> bytes:
     """A pair that was added, in the form of earlier releases, as a record of `PairsSeen`."""
-    return seen.figures + _CHANGES.pack(seen.forward, seen.backward, seen.short, seen.ratio)
+    return packed(seen.figures, (seen.forward, seen.backward, seen.short), seen.ratio)
 
 
 def numbers_of(records: bytes) -> Numbers:
@@ -82,8 +84,7 @@ def add(table: Table[Segment], key: str, head: ItemNeighbours, run: Run, bounds:
     while start < count:
         room = min(PAIRS_A_SEGMENT * head.segments, bounds.pairs_max) - head.pairs
         end = start + max(0, room) + 1
-        fits = start == 0 and end >= count
-        part = run if fits else Run(run.others[start:end], run.records[start:end])
+        part = run if start == 0 and end >= count else run.part(start, end)
         last = _add(table, key, head, part, bounds)
         start = end
         if head.pairs > bounds.pairs_max:
@@ -98,22 +99,22 @@ def _add(
     table: Table[Segment], key: str, head: ItemNeighbours, run: Run, bounds: Bounds
 ) -> Segment:
     """Add a run that splits nothing and pushes nothing out; the segment of its last pair."""
-    others, records = run
-    told = np.zeros((len(others), kernels.TOLD_WORDS), np.int32)
+    others, records, early, before = run
+    told = np.zeros((kernels.TOLD_ROWS, len(others)), np.int32)
     touched = _touched(table, key, head, run, told)
     grow_rows(head, bounds.rows_max, len(others))
     best = head.cache, head.figures, len(head.ids), bounds.rows_max
-    total = head.total
+    sums = early, before, head.total
     if len(touched) == 1:
         ((_, segment),) = touched.values()
         moved = kernels.see_run(
-            segment.pairs, len(segment.ids), *best, records, told, total, *bounds.formula
+            segment.pairs, len(segment.ids), *best, records, told, *sums, *bounds.formula
         )
     else:
         for number, (_, segment) in touched.items():
             kernels.add_run(segment.pairs, len(segment.ids), records, number, told)
-        moved = kernels.keep_best(*best, records, told, total, *bounds.formula)
-        segment = touched[int(told[-1, kernels.SEGMENT])][1]
+        moved = kernels.keep_best(*best, records, told, *sums, *bounds.formula)
+        segment = touched[int(told[kernels.SEGMENT, -1])][1]
     if moved:
         _name(touched, head, others, told)
     for place, one in touched.values():
@@ -129,12 +130,13 @@ def _touched(
     `told` gets the numbers.
     """
     if head.segments == 1:
-        numbers = {0: len(run.others)}
+        counts = {0: len(run.others)}
     else:
         kernels.number_run(run.records, head.segments, told)
-        numbers = Counter(told[:, kernels.SEGMENT].tolist())
+        numbers = told[kernels.SEGMENT].tolist()
+        counts = {number: numbers.count(number) for number in dict.fromkeys(numbers)}
     touched = {}
-    for number, more in numbers.items():
+    for number, more in counts.items():
         place = pair_key(key, str(number))
         segment = table.get(place) or Segment()
         grow_segment(segment, more)
@@ -149,14 +151,19 @@ def _name(
     told: NDArray[np.int32],
 ) -> None:
     """Let the names follow what the kernels did to the numbers."""
-    numbers, found, at, gone, enters, *_ = told.T.tolist()
-    if len(touched) == 1 and kernels.EMPTY not in found:
-        ((_, segment),) = touched.values()
-        segment.ids += compress(others, found)  # `NEW` is true, `KNOWN` is not
-        head.pairs += sum(found)
+    found, enters, gone, *where = told[: kernels.LEFT].tolist()
+    if kernels.EMPTY in found:
+        for other, one, at, number in zip(others, found, *where, strict=True):
+            head.pairs += _name_pair(touched[number][1].ids, other, one, at)
     else:
-        for other, number, *one in zip(others, numbers, found, at, strict=True):
-            head.pairs += _name_pair(touched[number][1].ids, other, *one)
+        new = list(compress(others, found))  # `NEW` is true, `KNOWN` is not
+        head.pairs += len(new)
+        if len(touched) == 1:
+            ((_, segment),) = touched.values()
+            segment.ids += new
+        else:
+            for other, number in zip(new, compress(where[1], found), strict=True):
+                touched[number][1].ids.append(other)
     if max(gone) == kernels.NOWHERE:
         head.ids += compress(others, enters)
         return

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators import runs
+from operators.heard import learned
 from operators.history import History, HistorySettings
 from operators.id_list import split
 from operators.messages import ItemExpired, PairsSeen, SumTaken, order
@@ -62,7 +63,7 @@ def message_of(number: int, kind: str, item: str, *rest):
 
 def run_of(*pairs):
     """A run in the form of earlier releases."""
-    return runs.run_of_learned(learn(counted(signal("u", "a")), 5, *pairs))
+    return learned(learn(counted(signal("u", "a")), 5, *pairs)).run()
 
 
 @given(
@@ -141,8 +142,7 @@ def test_a_run_of_pairs_is_its_pairs_one_by_one(pairs, rows_max, pairs_max, a_se
     with patch.object(runs, "PAIRS_A_SEGMENT", a_segment):
         runs.add(together, "a", whole, run, bounds)
         for number in range(len(pairs)):
-            one = slice(number, number + 1)
-            runs.add(single, "a", apart, runs.Run(run.others[one], run.records[one]), bounds)
+            runs.add(single, "a", apart, run.part(number, number + 1), bounds)
     assert single.data == together.data
     assert NeighboursCodec().encode(apart) == NeighboursCodec().encode(whole)
     sums: dict[str, int] = defaultdict(int)
