@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators import runs
-from operators.heard import learned
+from operators.heard import Heard, learned
 from operators.history import History, HistorySettings
 from operators.id_list import split
 from operators.messages import ItemExpired, PairsSeen, SumTaken, order
@@ -156,3 +156,26 @@ def test_a_run_of_pairs_is_its_pairs_one_by_one(pairs, rows_max, pairs_max, a_se
         assert keys.tolist() == [item_key(other) for other in segment.ids]
     if pairs_max > len(pairs):
         assert found == {other: weight for other, weight in sums.items() if weight}
+
+
+@given(
+    st.lists(st.tuples(ITEMS, st.integers(-2, 9), st.sampled_from(RATIOS)), max_size=40),
+    st.integers(0, 40), st.integers(0, 9), st.integers(0, 9), st.sampled_from([2, 4, 100]),
+    st.sampled_from([2, 3, 256]),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_a_sum_that_grows_within_a_run_is_two_runs(
+    pairs, early, before, increase, rows_max, a_segment
+):
+    bounds = runs.Bounds(50_000, rows_max, (0.7, 1.0))
+    records = [runs.packed(figures(other), (weight, 0, 0), ratio) for other, weight, ratio in pairs]
+    heard = Heard([other for other, *_ in pairs], bytearray(b"".join(records)))
+    whole, apart = ItemNeighbours(sum=before + increase), ItemNeighbours(sum=before)
+    together, single = DictTable(SegmentCodec()), DictTable(SegmentCodec())
+    with patch.object(runs, "PAIRS_A_SEGMENT", a_segment):
+        runs.add(together, "a", whole, heard.run(early, float(before)), bounds)
+        runs.add(single, "a", apart, heard.run().part(0, early), bounds)
+        apart.sum += increase
+        runs.add(single, "a", apart, heard.run().part(early, len(pairs)), bounds)
+    assert single.data == together.data
+    assert NeighboursCodec().encode(apart) == NeighboursCodec().encode(whole)
