@@ -131,21 +131,17 @@ class Neighbours:
 
     def apply(self, state: NeighboursState, batch: Sequence[Message]) -> list[Out]:
         """Item by item: pairs wait until something else comes about their item."""
-        outs: list[Out] = []
-        for key, said in Told(batch).by_item():
-            if isinstance(said, Heard):
-                self._hear(state, key, said)
-            else:
-                outs += self._take_in(state, key, said)
-        return outs
+        said = Told(batch).by_item()
+        return [out for key, one in said for out in self._take_in(state, key, one)]
 
-    def _take_in(self, state: NeighboursState, key: str, message: Single) -> list[Out]:
-        """All but pairs that add."""
+    def _take_in(self, state: NeighboursState, key: str, message: Heard | Single) -> list[Out]:
         if isinstance(message, Learn):
             return [self._learn(state, key, message)]
         if isinstance(message, Recall):
             return self._recall(state, key, message)
-        if isinstance(message, Described | Near):
+        if isinstance(message, Heard):
+            self._hear(state, key, message)
+        elif isinstance(message, Described | Near):
             self._describe(state, key, message)
         elif isinstance(message, Grown):
             _renew(state, key, message)
@@ -241,8 +237,8 @@ class Neighbours:
     def _recall(self, state: NeighboursState, key: str, ask: Recall) -> list[Out]:
         """The neighbours of an item that a user touched long ago; nothing of an unknown one."""
         self._add_heard(state, key)
-        head, content = state.item.get(key), state.content.get(key)
-        ids, rows = self._rows(head or ItemNeighbours(), content)
+        head = state.item.get(key) or ItemNeighbours()
+        ids, rows = self._rows(head, state.content.get(key))
         told = Recalled(
             ask.time_ms, ask.event_id, ask.tenant, ask.user, ask.seq, ask.item, ask.strength,
             ask.place, join(ids), rows.tobytes(),
