@@ -62,7 +62,7 @@ def dead_letters(source: str, topic: str, settings: Job) -> str:
 
 
 def written(stage: str, channel: str, sink: str) -> str:
-    """SQL that writes what a stage makes records of, to a sink; see `keyed.record_lines`.
+    """SQL that writes what a stage makes records of, to a sink; see `Flow.stage`.
 
     An empty value is NULL in the sink: it deletes the key.
     """
@@ -70,6 +70,6 @@ def written(stage: str, channel: str, sink: str) -> str:
     return (
         f"INSERT INTO {sink} SELECT JSON_UNQUOTE(SUBSTRING(r.`line` FROM 1 FOR {tab} - 1)), "
         f"NULLIF(SUBSTRING(r.`line` FROM {tab} + 1), '') "
-        f"FROM (SELECT SPLIT(`payload`, CHR(10)) AS `lines` FROM out_{stage} "
+        f"FROM (SELECT SPLIT(`payload`, CHR(10)) AS `lines` FROM records_{stage} "
         f"WHERE `channel` = '{channel}') CROSS JOIN UNNEST(`lines`) AS r(`line`)"
     )
