@@ -140,7 +140,21 @@ def _reporter(settings: StackSettings) -> dict[str, str]:
         "metrics.reporter.prom.factory.class": (
             "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
         ),
+        "metrics.reporter.prom.filter.excludes": ";".join(UNREPORTED),
     }
+
+
+UNREPORTED = (
+    "*.KafkaConsumer*",
+    "*.KafkaProducer*",
+    "*.Shuffle*",
+    "*.split*",
+    "taskmanager.job.task.operator:current*Watermark,numBytes*,*PerSecond",
+)
+"""Metrics that no dashboard or alert asks for, in the reporter's form of scope and names: Kafka's
+clients from within, buffers, and what of an operator is zero or that of its task. Each of some
+hundred operators has them under all its names: without these a page of `recommend` is half as long,
+which is written and read anew at each question."""
 
 
 def write_flink(config: Mapping[str, str], layout: Layout, wheel_conf_folder: Path) -> None:

@@ -125,6 +125,12 @@ def test_the_jobs_run_as_on_the_local_stack_but_for_places_sizes_and_patience(de
         assert config["state.backend.type"] == "rocksdb"
 
 
+def test_the_reporter_leaves_out_what_the_local_stacks_does(deployments):
+    for where, spec in deployments.items():
+        left_out = spec["flinkConfiguration"]["metrics.reporter.prom.filter.excludes"]
+        assert left_out.split(";") == list(render.UNREPORTED), where
+
+
 def test_the_doors_into_the_jdk_are_the_distributions(deployments):
     shipped = yaml.safe_load((flink_home() / "conf" / "config.yaml").read_text())
     doors = render.flatten(shipped)["env.java.opts.all"].split()

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +14,7 @@ import yaml
 
 from deploy.observability import dashboards
 from deploy.observability.questions import QUESTIONS, STAGE
-from deploy.stack import monitoring
+from deploy.stack import monitoring, render
 from operators.events import Border
 from operators.flink.clock import wall_clock_ms
 from operators.flink.metrics import StageMetrics
@@ -112,6 +113,30 @@ def test_every_name_that_is_asked_for_is_recorded_or_in_the_table(in_code) -> No
     assert asked() - known == set()
     assert flinks <= asked(), "the table of Flink's metrics names one that nobody asks for"
     assert set(all_rules("record")) <= asked(), "a recording that nobody asks for"
+
+
+def unreported(scope: str, name: str) -> bool:
+    """Whether Flink's reporter leaves a metric out, by the rules of its filter."""
+    for one in render.UNREPORTED:
+        scopes, _, names = one.partition(":")
+        if fnmatchcase(scope, scopes) and any(
+            fnmatchcase(name, form) for form in (names or "*").split(",")
+        ):
+            return True
+    return False
+
+
+def test_nothing_that_is_asked_for_is_left_out_by_the_reporter() -> None:
+    scopes = ("taskmanager.job.task.operator", "taskmanager.job.task", "jobmanager.job")
+    for metric in sorted(name for name in asked() if name.startswith("flink_")):
+        told = metric.removeprefix("flink_")
+        for scope in (scope for scope in scopes if told.startswith(scope.replace(".", "_"))):
+            assert not unreported(scope, told[len(scope) + 1 :]), metric
+    operator = scopes[0]
+    assert unreported(f"{operator}.KafkaSourceReader.KafkaConsumer", "connection_count")
+    assert unreported(operator, "numBytesIn")
+    assert not unreported(operator, "numRecordsIn")
+    assert not unreported(scopes[1], "backPressuredTimeMsPerSecond")
 
 
 def test_the_generated_files_are_current() -> None:
