@@ -44,11 +44,10 @@ from operators.waiting import WaitingPairs
 from operators.window import (
     BUCKET,
     PAST_WORDS,
-    STRENGTH,
     HistoryCodec,
     UserHistory,
-    pair_up,
     rise,
+    take_in,
 )
 
 LOG_CHUNK = 64
@@ -116,7 +115,6 @@ class History:
         ]
         self._weights = np.array(weights, np.int64)
         self._waiting = WaitingPairs(self._window, buckets)
-        self._now = np.empty(PAST_WORDS, np.uint32)
         self._earlier = np.empty((self._window, RUN_WORDS), np.uint32)
         self._places = np.empty(self._window, np.int64)
 
@@ -158,17 +156,19 @@ class History:
         """What the item learns; what it tells the items before it waits."""
         signal, waiting = counted.signal, self._waiting
         key, at = scoped(signal.tenant, signal.item), self._open(user, signal)
-        now = self._now
-        now[:STRENGTH] = np.frombuffer(counted.figures, "<u4")
-        now[STRENGTH], now[BUCKET] = max(signal.old, signal.strength), bucket_of(key, self._buckets)
-        pairs = pair_up(
-            user.past, len(user.items), at, now, signal.old, self._weights, waiting.event,
-            waiting.room, self._earlier, self._places,
+        pairs = take_in(
+            user.past, len(user.items), at, np.frombuffer(counted.figures, "<u4"), signal.strength,
+            bucket_of(key, self._buckets), signal.old, self._weights, waiting.events,
+            waiting.told, waiting.pairs, self._earlier, self._places,
         )  # fmt: skip
-        places = self._places[:pairs].tolist()
-        others = [user.items[place] for place in places]
-        waiting.add(counted, [user.keys[place] for place in places])
-        user.put(signal.item, key, at, now)
+        if pairs == len(user.items):
+            others, keys = user.items[::-1], user.keys[::-1]
+        else:
+            places = self._places[:pairs].tolist()
+            others = [user.items[place] for place in places]
+            keys = [user.keys[place] for place in places]
+        waiting.add(counted, keys)
+        user.put(signal.item, key, at)
         increase, records = max(0, signal.strength - signal.old), self._earlier[:pairs].tobytes()
         learn = Learn(
             counted.time_ms, counted.event_id, counted, increase, [], returned, others, records

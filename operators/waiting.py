@@ -25,22 +25,25 @@ class WaitingPairs:
     Args:
         window: Pairs of an event at the most.
         buckets: Of the stages.
+
+    Attributes:
+        told: The pairs, rows of `window.TOLD_WORDS`, with room for those of the next event.
     """
 
     def __init__(self, window: int, buckets: int) -> None:
-        self._told = np.empty((EVENTS_MAX * window, TOLD_WORDS), np.uint32)
+        self.told: Numbers = np.empty((EVENTS_MAX * window, TOLD_WORDS), np.uint32)
         self._buckets = buckets
         self._keys: list[str] = []
         self._moments: list[tuple[int, str, str]] = []
 
     @property
-    def room(self) -> Numbers:
-        """For the pairs of the next event, rows of `window.TOLD_WORDS`."""
-        return self._told[len(self._keys) :]
+    def pairs(self) -> int:
+        """How many wait."""
+        return len(self._keys)
 
     @property
-    def event(self) -> int:
-        """Number of the next event."""
+    def events(self) -> int:
+        """Number of the events that they are of."""
         return len(self._moments)
 
     @property
@@ -49,7 +52,7 @@ class WaitingPairs:
         return len(self._moments) >= EVENTS_MAX
 
     def add(self, counted: Counted, keys: list[str]) -> None:
-        """An event, and the keys of the items it tells: the pairs with them are in the room."""
+        """An event, and the keys of the items it tells: the pairs with them are in `told`."""
         if keys:
             self._moments.append((counted.time_ms, counted.event_id, counted.signal.item))
             self._keys += keys
@@ -62,7 +65,7 @@ class WaitingPairs:
             return []
         records, numbers = np.empty((count, RUN_WORDS), np.uint32), np.empty(count, np.uint32)
         (order, used), ends = np.empty((2, count), np.int64), np.zeros((self._buckets, 2), np.int64)
-        deal(self._told, count, order, records, numbers, used, ends)
+        deal(self.told, count, order, records, numbers, used, ends)
         placed, events, start, first = order.tolist(), used.tolist(), 0, 0
         outs = []
         for end, last in ends.tolist():

@@ -55,18 +55,11 @@ class UserHistory:
         """Of the items for the user, oldest first."""
         return dict(zip(self.items, self.past[:, STRENGTH].tolist(), strict=False))
 
-    def put(self, item: str, key: str, at: int, now: Numbers) -> None:
-        """Make an item the newest, as row `now`: it was at a place, or `NOWHERE`.
-
-        Where it was nowhere and there is no room, the oldest goes.
-        """
-        count = len(self.items)
-        gone = 0 if at == NOWHERE and count == len(self.past) else at
+    def put(self, item: str, key: str, at: int) -> None:
+        """Make an item the newest, as `take_in` does with its row."""
+        gone = 0 if at == NOWHERE and len(self.items) == len(self.past) else at
         if gone != NOWHERE:
-            count -= 1
             del self.items[gone], self.keys[gone]
-            self.past[gone:count] = self.past[gone + 1 : count + 1]
-        self.past[count] = now
         self.items.append(item)
         self.keys.append(key)
 
@@ -157,3 +150,30 @@ def pair_up(
         places[pairs] = place
         pairs += 1
     return pairs
+
+
+@kernel
+def take_in(
+    past: Any, count: int, at: int, figures: Any, strength: int, bucket: int, old: int,
+    weights: Any, event: int, told: Any, first: int, earlier: Any, places: Any,
+) -> int:  # fmt: skip
+    """Pair an item as `pair_up` does, and make its row the newest.
+
+    Where it was nowhere and there is no room, the oldest goes. `figures` and `strength` are those
+    of the item now, `bucket` is that of its neighbours; `told` has `first` rows in use, and its
+    pairs go behind them.
+
+    Returns:
+        Number of pairs.
+    """
+    now = np.empty(PAST_WORDS, np.uint32)
+    now[:STRENGTH] = figures
+    now[STRENGTH], now[BUCKET] = max(old, strength), bucket
+    pairs = pair_up(past, count, at, now, old, weights, event, told[first:], earlier, places)
+    gone = 0 if at == NOWHERE and count == len(past) else at
+    if gone != NOWHERE:
+        count -= 1
+        for place in range(gone, count):
+            past[place] = past[place + 1]
+    past[count] = now
+    return int(pairs)
