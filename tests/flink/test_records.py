@@ -26,7 +26,7 @@ query, rows = json.load(sys.stdin)
 tables = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
 names = [DataTypes.FIELD(name, DataTypes.STRING()) for name in ("channel", "payload")]
 view = tables.from_elements([tuple(row) for row in rows], DataTypes.ROW(names))
-tables.create_temporary_view("out_learning", view)
+tables.create_temporary_view("records_learning", view)
 with tables.execute_sql(query).collect() as found:
     print(json.dumps([list(row) for row in found]))
 """
