@@ -24,7 +24,7 @@ from operators.packing import (
     key_of,
     words,
 )
-from operators.served import PackedRow, StoredRow, meet, note_all, pack_row, unpack_row
+from operators.served import PackedRow, StoredRow, meet, pack_row, unpack_row
 from operators.stage import StructCodec, Table, pair_key
 
 SEEN_CHUNK = 128
@@ -208,10 +208,8 @@ def add_seen(table: Table[bytes], key: str, user: RankedUser, item_key: int) -> 
     chunk = pair_key(key, str(user.seen_count // SEEN_CHUNK))
     table.put(chunk, (table.get(chunk) or b"") + item_key.to_bytes(8, "little"))
     user.seen_count += 1
-    size = seen_filter.size_for(user.seen_count)
-    if size > len(user.known):
-        user.known = bytearray(size)
-        note_all(np.frombuffer(user.known, np.uint8), grown)
+    if seen_filter.size_for(user.seen_count) > len(user.known):
+        user.known = seen_filter.build(user.seen.tolist(), user.seen_count)
 
 
 def absorb(
@@ -308,9 +306,7 @@ def remember(user: RankedUser, action: str, item: str | None) -> None:
     """Count the action; put the item in front of the recent ones."""
     user.counts[action] = user.counts.get(action, 0) + 1
     if item is not None:
-        recent = user.recent
-        if item in recent:
-            recent.remove(item)
-        recent.insert(0, item)
-        if len(recent) > RECENT_KEPT:
-            del recent[RECENT_KEPT:]
+        if item in user.recent:
+            user.recent.remove(item)
+        user.recent.insert(0, item)
+        del user.recent[RECENT_KEPT:]

@@ -213,8 +213,9 @@ def _fade(
     rows: Any, keys: Any, own: Any, slow: Any, fast: Any, out: Any, out_keys: Any, origin: Any
 ) -> int:
     """Copy the rows but that of the own item, less what one more event takes; how many."""
-    whole, count = np.float32(1), 0
-    left = np.array([slow, fast, fast, slow, whole, slow, whole, whole])
+    left, count = np.ones(LIKES, np.float32), 0
+    left[MAIN], left[SUPPORT], left[BEST] = slow, slow, slow
+    left[FAST], left[SHORT] = fast, fast
     for place in range(len(rows)):
         if keys[place] == own:
             continue

@@ -186,13 +186,6 @@ def note_known(known: Any, key: Any) -> None:
 
 
 @kernel
-def note_all(known: Any, keys: Any) -> None:
-    """Put keys into the filter."""
-    for key in keys:
-        note_known(known, key)
-
-
-@kernel
 def meet(seen: Any, key: Any, known: Any) -> Any:
     """Sorted keys with one more, which goes into their filter too; the same array if it is there.
 
