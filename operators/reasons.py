@@ -4,8 +4,8 @@ from itertools import islice
 from typing import Any
 
 from operators.accumulator import RankedUser
-from operators.composing import CO_OCCURRENCE, CONTENT, FRESH, TRENDING, Strategy
-from operators.interests import name_of
+from operators.composing import CONTENT, FRESH, TRENDING, Strategy
+from operators.interests import Interest, name_of
 from operators.results import ListRow
 from operators.scoring import Scored
 from operators.trending import reason_of
@@ -97,24 +97,28 @@ def _seed(user: RankedUser, behind: _Behind) -> tuple[str, str] | None:
     """The user's own item behind a place: of the event that says most, or of the interest."""
     _, slot, event, _ = behind
     seed = user.seeds.get(event)
-    if seed is not None or not slot:
+    if seed is not None:
         return seed
-    return next(
-        ((one.item, one.title) for one in user.interests.clusters if one.slot == slot), None
-    )
+    interest = _interest(user, slot)
+    return (interest.item, interest.title) if interest else None
+
+
+def _interest(user: RankedUser, slot: int) -> Interest | None:
+    """The interest that a place was given to, if any."""
+    if not slot:
+        return None
+    return next((one for one in user.interests.clusters if one.slot == slot), None)
 
 
 def _text(user: RankedUser, behind: _Behind, seed: tuple[str, str] | None) -> str | None:
     """The reason, where source and seed alone do not say it."""
     source, slot, _, name = behind
-    if source == CO_OCCURRENCE and not slot:
-        return None
     if source == FRESH:
         return "New here, shown to find out who likes it"
     if source == TRENDING:
         asked = name.startswith("category:") and name.partition(":")[2] in user.topics
         return reason_of(name) + (", which you asked for" if asked else "")
-    for one in user.interests.clusters:
-        if slot and one.slot == slot:
-            return f"Because of your interest in {name_of(one, user.interests.hidden)}"
+    interest = _interest(user, slot)
+    if interest:
+        return f"Because of your interest in {name_of(interest, user.interests.hidden)}"
     return f"Similar to {seed[1]}" if source == CONTENT and seed is not None else None
