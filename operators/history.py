@@ -156,10 +156,11 @@ class History:
         """What the item learns; what it tells the items before it waits."""
         signal, waiting = counted.signal, self._waiting
         key, at = scoped(signal.tenant, signal.item), self._open(user, signal)
+        gone = user.leaves(at)
         pairs = take_in(
-            user.past, len(user.items), at, np.frombuffer(counted.figures, "<u4"), signal.strength,
-            bucket_of(key, self._buckets), signal.old, self._weights, waiting.events,
-            waiting.told, waiting.pairs, self._earlier, self._places,
+            user.past, len(user.items), at, gone, np.frombuffer(counted.figures, "<u4"),
+            signal.strength, bucket_of(key, self._buckets), signal.old, self._weights,
+            waiting.events, waiting.told, waiting.pairs, self._earlier, self._places,
         )  # fmt: skip
         if pairs == len(user.items):
             others, keys = user.items[::-1], user.keys[::-1]
@@ -168,7 +169,7 @@ class History:
             others = [user.items[place] for place in places]
             keys = [user.keys[place] for place in places]
         waiting.add(counted, keys)
-        user.put(signal.item, key, at)
+        user.put(signal.item, key, gone)
         increase, records = max(0, signal.strength - signal.old), self._earlier[:pairs].tobytes()
         learn = Learn(
             counted.time_ms, counted.event_id, counted, increase, [], returned, others, records

@@ -55,9 +55,15 @@ class UserHistory:
         """Of the items for the user, oldest first."""
         return dict(zip(self.items, self.past[:, STRENGTH].tolist(), strict=False))
 
-    def put(self, item: str, key: str, at: int) -> None:
-        """Make an item the newest, as `take_in` does with its row."""
-        gone = 0 if at == NOWHERE and len(self.items) == len(self.past) else at
+    def leaves(self, at: int) -> int:
+        """Place of the row that an item takes the place of, or `NOWHERE`.
+
+        It is the item's own, `at`. Where it has none and there is no room, the oldest goes.
+        """
+        return 0 if at == NOWHERE and len(self.items) == len(self.past) else at
+
+    def put(self, item: str, key: str, gone: int) -> None:
+        """Make an item the newest, in place of one or none, as `take_in` does with its row."""
         if gone != NOWHERE:
             del self.items[gone], self.keys[gone]
         self.items.append(item)
@@ -154,14 +160,13 @@ def pair_up(
 
 @kernel
 def take_in(
-    past: Any, count: int, at: int, figures: Any, strength: int, bucket: int, old: int,
+    past: Any, count: int, at: int, gone: int, figures: Any, strength: int, bucket: int, old: int,
     weights: Any, event: int, told: Any, first: int, earlier: Any, places: Any,
 ) -> int:  # fmt: skip
-    """Pair an item as `pair_up` does, and make its row the newest.
+    """Pair an item as `pair_up` does, and make its row the newest in place of row `gone`, if any.
 
-    Where it was nowhere and there is no room, the oldest goes. `figures` and `strength` are those
-    of the item now, `bucket` is that of its neighbours; `told` has `first` rows in use, and its
-    pairs go behind them.
+    `figures` and `strength` are those of the item now, `bucket` is that of its neighbours; `told`
+    has `first` rows in use, and its pairs go behind them.
 
     Returns:
         Number of pairs.
@@ -170,7 +175,6 @@ def take_in(
     now[:STRENGTH] = figures
     now[STRENGTH], now[BUCKET] = max(old, strength), bucket
     pairs = pair_up(past, count, at, now, old, weights, event, told[first:], earlier, places)
-    gone = 0 if at == NOWHERE and count == len(past) else at
     if gone != NOWHERE:
         count -= 1
         for place in range(gone, count):
