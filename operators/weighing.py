@@ -221,7 +221,8 @@ def _named(
 def _ranks(rows: Any, chosen: Any, numbers: Any, x: Any) -> None:
     """-log2(1 + rank by main) / 4, from 0; of equal ones the first stands before."""
     main = rows[chosen, MAIN]
-    if 4 * len(numbers) > len(main):
+    # Of 190, to count takes 6 us for 50 and 21 us for all of them, to sort 17 us.
+    if 2 * len(numbers) > len(main):
         for rank, number in enumerate(np.argsort(-main, kind="mergesort")):
             x[number] = -np.log2(1.0 + rank) / 4
         return
