@@ -8,10 +8,11 @@ stores and sends is somebody else's business: `operators.flink.keyed` in a job, 
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from zlib import crc32
 
 import msgspec
+from msgspec import Struct
 
 from operators.compression import compress, decompress
 
@@ -71,7 +72,7 @@ def labelled(label: str, value: str, name: str) -> str:
     return f"{label}={value}/{name}"
 
 
-class Out(NamedTuple):
+class Out(Struct, frozen=True, gc=False):
     """One answer: a message for the stage or channel `to`, filed under `key`."""
 
     to: str

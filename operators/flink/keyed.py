@@ -290,7 +290,8 @@ class KeyedShell(KeyedProcessFunction):
         """One row a channel and target bucket."""
         groups: dict[tuple[str, int], list[Any]] = defaultdict(list)
         buckets, whole = self._buckets, self._whole
-        for channel, key, message in outs:
+        for out in outs:
+            channel, key, message = out.to, out.key, out.message
             if channel == COUNT:
                 self._metrics.count(key, message)
             elif channel in SINKS:
