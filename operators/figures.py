@@ -19,6 +19,7 @@ from msgspec import Struct, field
 
 from operators import expiry
 from operators.expiry import Wheel
+from operators.leaders import Offers
 from operators.messages import (
     Availability,
     Counted,
@@ -179,8 +180,9 @@ class Figures:
             expiry.keep(state, wheel, key, figures, message.time_ms, self._settings.item_idle_ms)
             state.item.put(key, figures)
             touched[key] = message
+        offers = Offers(state.leaders, self._settings.leaders)
         for key, message in touched.items():
-            outs += self._lead(state, key, message)
+            outs += self._lead(state, key, message, offers)
         return outs
 
     def _expire(
@@ -209,7 +211,7 @@ class Figures:
             yield key, _forgotten(state, key, figures, message.time_ms, event_id)
 
     def _lead(
-        self, state: FiguresState, key: str, message: Signal | Withdrawn | Listed
+        self, state: FiguresState, key: str, message: Signal | Withdrawn | Listed, offers: Offers
     ) -> list[Out]:
         """Offer an item to the shared lists it belongs to; report it if it stands in one."""
         figures = state.item.get(key)
@@ -221,13 +223,7 @@ class Figures:
         offered[FRESH] = fresh
         known, lists = False, pair_key(message.tenant, "")
         for name, score in offered.items():
-            table_key = lists + name
-            leaders = state.leaders.get(table_key) or {}
-            before = item in leaders
-            after = _offer(leaders, item, score, self._settings.leaders)
-            if before or after:
-                state.leaders.put(table_key, leaders)
-                known = True
+            known |= offers.offer(lists + name, item, score)
         if not known:
             return []
         leader = Leader(
@@ -299,20 +295,6 @@ def list_scores(figures: ItemFigures | Leader) -> dict[str, float]:
 def likes_of(figures: bytes) -> int:
     """Likes in a packed record."""
     return int(struct.unpack_from("<f", figures, 12)[0])
-
-
-def _offer(leaders: dict[str, float], item: str, score: float | None, size: int) -> bool:
-    """Put, move or (score None) remove an item; whether it stands among the best `size` now."""
-    leaders.pop(item, None)
-    if score is None:
-        return False
-    lowest = min(leaders.values(), default=score) if len(leaders) >= size else score
-    if score < lowest:
-        return False
-    leaders[item] = score
-    if len(leaders) > size:
-        del leaders[max([name for name, worth in leaders.items() if worth == lowest])]
-    return item in leaders
 
 
 def _terms(time_ms: int) -> tuple[float, float, float]:
@@ -437,16 +419,23 @@ def _note_alike(state: FiguresState, message: Meeting) -> None:
         state.alike.delete(key)
 
 
-def _grown(state: FiguresState, key: str, figures: ItemFigures, signal: Signal) -> Iterator[Out]:
+def _grown(state: FiguresState, key: str, figures: ItemFigures, signal: Signal) -> list[Out]:
     """If twice as many have touched an item: its figures, for those that hold it as alike."""
     if not signal.first or figures.users & (figures.users - 1):
-        return
+        return []
     alike = state.alike.get(key) or {}
     packed = _pack(signal.item, figures)
-    for one in alike:
-        event_id = f"{signal.event_id}\x00{one}"
-        grown = Grown(signal.time_ms, event_id, signal.tenant, one, signal.item, packed)
-        yield Out("neighbours", scoped(signal.tenant, one), grown)
+    return [
+        Out(
+            "neighbours",
+            scoped(signal.tenant, one),
+            Grown(
+                signal.time_ms, f"{signal.event_id}\x00{one}", signal.tenant, one, signal.item,
+                packed,
+            ),
+        )
+        for one in alike
+    ]  # fmt: skip
 
 
 def _counted(figures: ItemFigures, signal: Signal) -> Out:

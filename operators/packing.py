@@ -47,9 +47,9 @@ LIKES, LIKES_1D, LIKES_30D = 3, 5, 6
 POPULARITY = slice(3, 8)
 """Words of a `FIGURES` record; `POPULARITY`: likes, users, likes_1d, likes_30d, first_h."""
 
-_FIGURES = struct.Struct(f"<Q6f{CATEGORY_CODES}H")
 _RAW = struct.Struct("<f")
 _CODES = struct.Struct(f"<{CATEGORY_CODES}H")
+_FIGURES = struct.Struct(f"<Q6f{_CODES.size}s")
 assert _FIGURES.size == FIGURES.itemsize
 
 
@@ -78,9 +78,14 @@ def pack_figures(
     categories: list[str],
 ) -> bytes:
     """One `FIGURES` record; `counts` are (sum of strengths, likes, users)."""
+    codes = _pack_codes(tuple(categories))
+    return _FIGURES.pack(key, *counts, *likes_log2, (first_ms - EPOCH_MS) / HOUR_MS, codes)
+
+
+@lru_cache(maxsize=10_000)
+def _pack_codes(categories: tuple[str, ...]) -> bytes:
     codes = [category_code(category) for category in categories[:CATEGORY_CODES]]
-    codes += [0] * (CATEGORY_CODES - len(codes))
-    return _FIGURES.pack(key, *counts, *likes_log2, (first_ms - EPOCH_MS) / HOUR_MS, *codes)
+    return _CODES.pack(*codes, *[0] * (CATEGORY_CODES - len(codes)))
 
 
 CODE_DIMENSIONS = 128
@@ -138,8 +143,9 @@ def log2_add(log2_sum: float, log2_term: float) -> float:
     >>> log2_add(3.0, 3.0)
     4.0
     """
-    high, low = max(log2_sum, log2_term), min(log2_sum, log2_term)
-    return high + math.log2(1.0 + 2.0 ** max(-1000.0, low - high))
+    high, low = (log2_sum, log2_term) if log2_sum > log2_term else (log2_term, log2_sum)
+    below = low - high
+    return high + math.log2(1.0 + 2.0**below) if below > -1000.0 else high
 
 
 def log2_subtract(log2_sum: float, log2_term: float) -> float:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.features import Weights
-from operators.figures import _offer
+from operators.leaders import Offers, place
 from operators.learning import LearningSettings
 from operators.messages import Leader, RowDue
 from operators.packing import EPOCH_MS, FIGURES
@@ -16,7 +16,7 @@ from operators.popular import Popular, PopularSettings
 from operators.ranking import Ranking
 from operators.results import TrendingRow
 from operators.scoring import RankingSettings
-from operators.stage import BROADCAST, Out, pair_key, scoped
+from operators.stage import BROADCAST, DictTable, Out, StructCodec, pair_key, scoped
 from tests.driven import Driven, figures, new_id, sent
 
 HOUR_MS = 3_600_000
@@ -291,5 +291,17 @@ def test_of_the_leaders_of_a_bucket_the_last_in_order_leaves(moves, size):
         if score is not None:
             told[item] = float(score)
         told = {name: worth for name, worth in told.items() if name in ordered(told)[:size]}
-        assert _offer(leaders, item, score, size) == (item in told)
+        assert place(leaders, item, score, size) == (item in told)
         assert list(leaders.items()) == list(told.items())
+
+
+@given(MOVES, st.integers(0, 3), st.integers(1, 5))
+def test_the_offers_of_a_batch_are_taken_as_one_by_one(moves, size, length):
+    leaders, table = {}, DictTable(StructCodec(dict[str, float]))
+    for number, (item, likes) in enumerate(moves):
+        if number % length == 0:
+            offers = Offers(table, size)
+        score = None if likes is None else float(likes)
+        before = item in leaders
+        assert (place(leaders, item, score, size) or before) == offers.offer("", item, score)
+        assert list((table.get("") or {}).items()) == list(leaders.items())
