@@ -102,8 +102,9 @@ class HistoryCodec:
     def decode(self, data: bytes) -> UserHistory:
         stored = self._inner.decode(data)
         past = np.zeros((len(stored.items), PAST_WORDS), np.uint32)
-        for row, one in zip(past, stored.items, strict=True):
-            row[:CHANGES], row[STRENGTH] = np.frombuffer(one.figures, "<u4"), one.strength
+        figures = b"".join([one.figures for one in stored.items])
+        past[:, :CHANGES] = np.frombuffer(figures, "<u4").reshape(-1, CHANGES)
+        past[:, STRENGTH] = [one.strength for one in stored.items]
         items = [one.item for one in stored.items]
         return UserHistory(items, past, stored.logged, stored.erased_seq, stored.last_ms)
 
