@@ -22,8 +22,8 @@ HOMES = PROJECT / ".headwater" / "test"
 # JVMs of tests live for seconds or minutes: a second compiler would cost more than it gives.
 os.environ.setdefault("JVM_ARGS", f"-XX:+UseSerialGC {QUICK}")
 
-collect_ignore = ["flink/local_understand.py"]
-"""A job that is submitted: looking for doctests in it would start PyFlink in every test run."""
+collect_ignore = ["flink/local_understand.py", "flink/local_recommend.py"]
+"""Jobs that are submitted: looking for doctests in them would start PyFlink in every test run."""
 
 
 def free_ports() -> dict[str, int]:

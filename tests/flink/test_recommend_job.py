@@ -33,17 +33,27 @@ ROWS = msgspec.msgpack.Decoder(list[Row])
 OUTCOMES = msgspec.msgpack.Decoder(list[Outcome])
 
 
-def run(folder: Path, *overrides: str) -> list[Row]:
-    """Run the job over the folder; all rows in the order they would have been written."""
+def run(*runs: tuple[Path, list[str]]) -> None:
+    """Run the job over each folder with its settings, all in one process."""
     paths = [str(PROJECT), sysconfig.get_paths()["purelib"]]
     done = subprocess.run(
-        [sys.executable, "-m", "jobs.local", str(folder), *overrides],
+        [sys.executable, str(PROJECT / "tests/flink/local_recommend.py"),
+         json.dumps([(str(folder), overrides) for folder, overrides in runs])],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+        cwd=runs[0][0], capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def rows_in(folder: Path) -> list[Row]:
+    """All rows in the order they would have been written."""
     lines = (folder / "rows").read_text().splitlines() if (folder / "rows").exists() else []
     return [row for line in lines for row in unpack(ROWS, line)]
+
+
+def letters_in(folder: Path) -> list[dict]:
+    parts = [path for path in (folder / "dead").rglob("*") if path.is_file()]
+    return [json.loads(line) for path in parts for line in path.read_text().splitlines()]
 
 
 def write(
@@ -145,21 +155,31 @@ def in_memory(
 
 
 @pytest.fixture(scope="module")
-def replayed(tmp_path_factory):
-    """The traffic, and the rows of a replay at parallelism 1."""
-    folder = tmp_path_factory.mktemp("replay")
+def replays(tmp_path_factory):
+    """A folder with the traffic replayed at parallelism 1 and 2, and one with a late event."""
+    folder = tmp_path_factory.mktemp("replays")
     events, items = traffic()
-    write(folder, events, items, b"{not json", features=contents(), signals=texts(events))
-    rows = run(folder, "clock=replay", "parallelism=1", "popular_ms=1000", *LEARN)
-    return events, items, folder, rows
+    said = {"features": contents(), "signals": texts(events)}
+    write(folder / "one", events, items, b"{not json", **said)
+    write(folder / "two", events, items, **said)
+    # Watermarks wait for the parser's bundle of up to 1,000 records.
+    many = [event("u", f"i{n % 40}", START_MS + n * 20) for n in range(1100)]
+    late = event("late", "i1", START_MS + 1)
+    write(folder / "late", [*many, late], [listing("i1", START_MS)])
+    run(
+        (folder / "one", ["clock=replay", "parallelism=1", "popular_ms=1000", *LEARN]),
+        (folder / "two", ["clock=replay", "parallelism=2", *LEARN]),
+        (folder / "late", ["clock=replay", "parallelism=1", "disorder_ms=0"]),
+    )
+    return folder
 
 
-def test_a_replay_gives_the_lists_of_the_stages_in_memory(replayed):
+def test_a_replay_gives_the_lists_of_the_stages_in_memory(replays):
     """With the weights learned on the way, and the outcomes they are learned from."""
-    events, items, folder, rows = replayed
+    (events, items), rows = traffic(), rows_in(replays / "one")
     expected, outcomes = in_memory(events, items, contents(), 1000)
     assert lists(rows) == expected
-    assert outcomes_in(folder) == outcomes
+    assert outcomes_in(replays / "one") == outcomes
     models = {row.model for mine in expected.values() for row in mine}
     assert "itemcf-1" in models
     assert len(models) > 2
@@ -172,33 +192,24 @@ def test_a_replay_gives_the_lists_of_the_stages_in_memory(replayed):
     assert any(row.mood for row in profiles)
 
 
-def test_a_replay_at_parallelism_two_gives_the_same_rows_byte_for_byte(replayed, tmp_path):
-    events, items, folder, rows = replayed
-    write(tmp_path, events, items, features=contents(), signals=texts(events))
-    again = run(tmp_path, "clock=replay", "parallelism=2", *LEARN)
+def test_a_replay_at_parallelism_two_gives_the_same_rows_byte_for_byte(replays):
+    rows, again = rows_in(replays / "one"), rows_in(replays / "two")
     encode = msgspec.msgpack.encode
+    assert rows
     assert sorted(map(encode, again)) == sorted(map(encode, rows))
-    assert outcomes_in(tmp_path) == outcomes_in(folder)
+    assert outcomes_in(replays / "two") == outcomes_in(replays / "one")
 
 
-def test_a_bad_record_is_a_dead_letter_with_its_bytes_and_place(replayed):
-    _, _, folder, _ = replayed
-    parts = [path for path in (folder / "dead").rglob("*") if path.is_file()]
-    letters = [json.loads(line) for path in parts for line in path.read_text().splitlines()]
+def test_a_bad_record_is_a_dead_letter_with_its_bytes_and_place(replays):
+    letters = letters_in(replays / "one")
     assert len(letters) == 1
     assert b64decode(letters[0]["raw"]) == b"{not json"
     assert (letters[0]["topic"], letters[0]["offset"]) == ("headwater.events", 7)
     assert "JSON" in letters[0]["reason"]
 
 
-def test_a_late_event_of_a_replay_is_a_dead_letter(tmp_path):
-    # Watermarks wait for the parser's bundle of up to 1,000 records.
-    events = [event("u", f"i{n % 40}", START_MS + n * 20) for n in range(1100)]
-    late = event("late", "i1", START_MS + 1)
-    write(tmp_path, [*events, late], [listing("i1", START_MS)])
-    rows = run(tmp_path, "clock=replay", "parallelism=1", "disorder_ms=0")
-    letters = [json.loads(line) for path in (tmp_path / "dead").rglob("*") if path.is_file()
-               for line in path.read_text().splitlines()]  # fmt: skip
-    assert "late" not in lists(rows)
+def test_a_late_event_of_a_replay_is_a_dead_letter(replays):
+    letters = letters_in(replays / "late")
+    assert "late" not in lists(rows_in(replays / "late"))
     assert [letter["reason"][:17] for letter in letters] == ["the event is late"]
     assert json.loads(b64decode(letters[0]["raw"]))["user_id"] == "late"
