@@ -3,9 +3,8 @@
 An event tells up to twenty earlier items that something came after them, and nothing is answered to
 that. Added at once, each pair would be a visit to an item and to a segment that are long out of
 every cache, seven of them an event; waiting, those of an item are added together when the item is
-touched itself: in batches of six events 87 us of CPU an event instead of 126. They are added in the
-order they came and before anything else that asks for the item, so what is learned is the same to
-the bit.
+touched itself. They are added in the order they came and before anything else that asks for the
+item, so what is learned is the same to the bit.
 """
 
 from dataclasses import dataclass, field
