@@ -419,23 +419,16 @@ def _note_alike(state: FiguresState, message: Meeting) -> None:
         state.alike.delete(key)
 
 
-def _grown(state: FiguresState, key: str, figures: ItemFigures, signal: Signal) -> list[Out]:
+def _grown(state: FiguresState, key: str, figures: ItemFigures, signal: Signal) -> Iterator[Out]:
     """If twice as many have touched an item: its figures, for those that hold it as alike."""
     if not signal.first or figures.users & (figures.users - 1):
-        return []
+        return
     alike = state.alike.get(key) or {}
     packed = _pack(signal.item, figures)
-    return [
-        Out(
-            "neighbours",
-            scoped(signal.tenant, one),
-            Grown(
-                signal.time_ms, f"{signal.event_id}\x00{one}", signal.tenant, one, signal.item,
-                packed,
-            ),
-        )
-        for one in alike
-    ]  # fmt: skip
+    for one in alike:
+        event_id = f"{signal.event_id}\x00{one}"
+        grown = Grown(signal.time_ms, event_id, signal.tenant, one, signal.item, packed)
+        yield Out("neighbours", scoped(signal.tenant, one), grown)
 
 
 def _counted(figures: ItemFigures, signal: Signal) -> Out:

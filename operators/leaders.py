@@ -33,8 +33,10 @@ class Offers:
 
     def _falls_short(self, key: str, leaders: Mapping[str, float], score: float | None) -> bool:
         """Whether there is no place in a list for an item that does not stand in it."""
-        if score is None or len(leaders) < self._size:
-            return score is None
+        if score is None:
+            return True
+        if len(leaders) < self._size:
+            return False
         if key not in self._lowest:
             self._lowest[key] = min(leaders.values(), default=score)
         return score < self._lowest[key]
