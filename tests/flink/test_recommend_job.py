@@ -1,10 +1,6 @@
 """The graph of the job on a local mini cluster, against the same stages in memory."""
 
 import json
-import os
-import subprocess
-import sys
-import sysconfig
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,11 +19,11 @@ from operators.messages import SOURCES, Outcome
 from operators.results import ListRow, ProfileRow, SimilarRow
 from operators.rows import Row
 from tests.builders import event, listing
+from tests.flink.programs import json_lines, run_program
 from tests.graph import Graph
 
 pytestmark = pytest.mark.flink
 
-PROJECT = Path(__file__).parent.parent.parent
 START_MS = 1_500_000_000_000
 ROWS = msgspec.msgpack.Decoder(list[Row])
 OUTCOMES = msgspec.msgpack.Decoder(list[Outcome])
@@ -35,25 +31,14 @@ OUTCOMES = msgspec.msgpack.Decoder(list[Outcome])
 
 def run(*runs: tuple[Path, list[str]]) -> None:
     """Run the job over each folder with its settings, all in one process."""
-    paths = [str(PROJECT), sysconfig.get_paths()["purelib"]]
-    done = subprocess.run(
-        [sys.executable, str(PROJECT / "tests/flink/local_recommend.py"),
-         json.dumps([(str(folder), overrides) for folder, overrides in runs])],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        cwd=runs[0][0], capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.dumps([(str(folder), overrides) for folder, overrides in runs])
+    run_program("local_recommend.py", runs[0][0], told, timeout_s=600)
 
 
 def rows_in(folder: Path) -> list[Row]:
     """All rows in the order they would have been written."""
     lines = (folder / "rows").read_text().splitlines() if (folder / "rows").exists() else []
     return [row for line in lines for row in unpack(ROWS, line)]
-
-
-def letters_in(folder: Path) -> list[dict]:
-    parts = [path for path in (folder / "dead").rglob("*") if path.is_file()]
-    return [json.loads(line) for path in parts for line in path.read_text().splitlines()]
 
 
 def write(
@@ -201,7 +186,7 @@ def test_a_replay_at_parallelism_two_gives_the_same_rows_byte_for_byte(replays):
 
 
 def test_a_bad_record_is_a_dead_letter_with_its_bytes_and_place(replays):
-    letters = letters_in(replays / "one")
+    letters = json_lines(replays / "one" / "dead")
     assert len(letters) == 1
     assert b64decode(letters[0]["raw"]) == b"{not json"
     assert (letters[0]["topic"], letters[0]["offset"]) == ("headwater.events", 7)
@@ -209,7 +194,7 @@ def test_a_bad_record_is_a_dead_letter_with_its_bytes_and_place(replays):
 
 
 def test_a_late_event_of_a_replay_is_a_dead_letter(replays):
-    letters = letters_in(replays / "late")
+    letters = json_lines(replays / "late" / "dead")
     assert "late" not in lists(rows_in(replays / "late"))
     assert [letter["reason"][:17] for letter in letters] == ["the event is late"]
     assert json.loads(b64decode(letters[0]["raw"]))["user_id"] == "late"

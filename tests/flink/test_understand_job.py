@@ -1,10 +1,6 @@
 """The graph of `understand` on a local mini cluster, with a model of words."""
 
 import json
-import os
-import subprocess
-import sys
-import sysconfig
 from base64 import b64decode
 from pathlib import Path
 
@@ -24,18 +20,13 @@ from operators.flink.payload import unpack
 from operators.naming import identity, shown
 from operators.readings import Record
 from tests.builders import event, listing
+from tests.flink.programs import json_lines, run_program
 from tests.flink.test_recommend_job import START_MS, write
 
 pytestmark = pytest.mark.flink
 
-PROJECT = Path(__file__).parent.parent.parent
 RECORDS = msgspec.msgpack.Decoder(list[Record])
 STORIES = ["a cat at sea", "a dog at war", "a robot in love"]
-
-
-def lines(folder: Path) -> list[dict]:
-    files = sorted(path for path in folder.rglob("part-*") if path.is_file())
-    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +44,16 @@ def done(tmp_path_factory) -> Path:
         event("v", None, START_MS + 3, "search", text="secret", consent=False),
     ]
     write(folder, events, items, b"{not json")
-    paths = [str(PROJECT), sysconfig.get_paths()["purelib"]]
-    told = subprocess.run(
-        [sys.executable, str(PROJECT / "tests/flink/local_understand.py"), str(folder),
-         "clock=replay", "parallelism=1", "catalogue.map_counts=[20]",
-         "clusters.clusters=3"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+    run_program(
+        "local_understand.py", folder, str(folder), "clock=replay", "parallelism=1",
+        "catalogue.map_counts=[20]", "clusters.clusters=3",
     )  # fmt: skip
-    assert told.returncode == 0, told.stderr[-3000:]
     return folder
 
 
 def records(folder: Path) -> list:
     return [parse_features(one["key"].encode(), one["value"].encode())
-            for one in lines(folder / "features")]  # fmt: skip
+            for one in json_lines(folder / "features")]  # fmt: skip
 
 
 def test_every_item_is_published_with_neighbours_of_its_own_story(done):
@@ -82,7 +68,7 @@ def test_every_item_is_published_with_neighbours_of_its_own_story(done):
 
 def test_items_and_texts_of_a_story_have_one_topic_that_is_named_after_it(done):
     found = {one.item_id: one for one in records(done) if isinstance(one, ItemFeatures)}
-    (line,) = lines(done / "signals")
+    (line,) = json_lines(done / "signals")
     written = parse_signal(line["value"].encode()).topics[0].name
     about = {}
     for number, subject in enumerate(["cat", "dog", "robot"]):
@@ -99,7 +85,7 @@ def test_a_marker_says_when_all_of_it_is_there(done):
 
 
 def test_a_text_becomes_a_signal_near_what_it_is_about(done):
-    (line,) = lines(done / "signals")
+    (line,) = json_lines(done / "signals")
     signal = parse_signal(line["value"].encode())
     assert (line["key"], signal.user_id, signal.item_id, signal.action) == (
         "u",
@@ -115,7 +101,7 @@ def test_a_text_becomes_a_signal_near_what_it_is_about(done):
 
 
 def test_what_the_model_cannot_read_is_a_dead_letter_and_nothing_else_is(done):
-    letters = lines(done / "dead")
+    letters = json_lines(done / "dead")
     raws = sorted(json.loads(b64decode(one["raw"])).get("item_id", "search") for one in letters)
     assert raws == ["poison", "search"]
     assert {one["reason"] for one in letters} == {"in inference: refused"}
@@ -131,7 +117,7 @@ def test_no_text_of_a_user_is_written_anywhere_else(done):
 def test_what_is_published_is_what_goes_to_cassandra(done):
     payloads = (done / "rows").read_text().splitlines()
     written = [one for payload in payloads for one in unpack(RECORDS, payload)]
-    said = [(one["key"], one["value"]) for one in lines(done / "features")]
+    said = [(one["key"], one["value"]) for one in json_lines(done / "features")]
     published = sorted(one for one in said if not one[0].startswith(marker_key("")))
     assert sorted((one.key, one.value) for one in written) == published
     assert len(writes_of(written)) == 30
