@@ -20,6 +20,7 @@ from pyflink.common import Configuration, Row
 from pyflink.datastream import ProcessFunction, StreamExecutionEnvironment
 from pyflink.table import StreamTableEnvironment
 
+from jobs.planning import plan_only
 from jobs.recommend import build
 from jobs.settings import Job, Recommend, load
 from jobs.wiring import (
@@ -37,6 +38,8 @@ from jobs.wiring import (
 
 PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of linux/prctl.h."""
+FUNCTIONS_RUN_IN = "_python_worker_execution_mode"
+"""PyFlink's own, which its tests set."""
 CHANNELS = ("rows", "outcomes", "strategy")
 """What is captured: rows come from all stages, the others from the ranking."""
 
@@ -89,6 +92,9 @@ def environment() -> StreamExecutionEnvironment:
         "taskmanager.memory.managed.size": "256m",
         "taskmanager.memory.network.max": "64m",
     }
+    # Else PyFlink would get ready to run Python functions in this process, and then run none.
+    os.environ[FUNCTIONS_RUN_IN] = "process"
+    plan_only()
     configuration = Configuration()
     for key, value in settings.items():
         configuration.set_string(key, value)

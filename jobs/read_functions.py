@@ -17,10 +17,9 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import pandas as pd
 from pyflink.table import DataTypes
 from pyflink.table.udf import ScalarFunction, udf
 
@@ -48,6 +47,9 @@ from operators.stage import bucket_of
 from udfs.handler import Failure, Named, Text
 from udfs.reader import Answer, Reader, pack
 from udfs.text import prepare
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def lend_print() -> None:
@@ -198,7 +200,7 @@ class _Read(ScalarFunction):
 class ReadEvents(_Read):
     """`read_events(value)`: texts that somebody wrote."""
 
-    def eval(self, values: pd.Series) -> pd.DataFrame:
+    def eval(self, values: "pd.Series") -> "pd.DataFrame":
         now_ms = self._clock()
         said = [NOTHING] * len(values)
         asked: list[tuple[int, Interaction, Text]] = []
@@ -233,12 +235,12 @@ class ReadItems(_Read):
 
     def eval(
         self,
-        keys: pd.Series,
-        values: pd.Series,
-        partitions: pd.Series,
-        offsets: pd.Series,
-        times_ms: pd.Series,
-    ) -> pd.DataFrame:
+        keys: "pd.Series",
+        values: "pd.Series",
+        partitions: "pd.Series",
+        offsets: "pd.Series",
+        times_ms: "pd.Series",
+    ) -> "pd.DataFrame":
         now_ms = self._clock()
         said = [NOTHING] * len(values)
         asked: list[tuple[int, Item, Text]] = []
@@ -269,7 +271,7 @@ class ReadItems(_Read):
             return gone
         return ItemLeft(gone.time_ms, gone.event_id, gone.tenant, gone.item)
 
-    def _read_up(self, partitions: pd.Series, offsets: pd.Series) -> dict[int, CaughtUp]:
+    def _read_up(self, partitions: "pd.Series", offsets: "pd.Series") -> dict[int, CaughtUp]:
         """By row: partitions that this row ends. An empty catalogue is read before its first."""
         found: dict[int, CaughtUp] = {}
         encoder = self._shared.reader.encoder
@@ -296,8 +298,10 @@ def _feelings(found: Mapping[str, Any]) -> dict[str, float]:
     return {**emotions.weights, "valence": emotions.valence, "arousal": emotions.arousal}
 
 
-def _frame(said: Sequence[Said], ends: Mapping[int, CaughtUp], buckets: int) -> pd.DataFrame:
+def _frame(said: Sequence[Said], ends: Mapping[int, CaughtUp], buckets: int) -> "pd.DataFrame":
     """Rows of `READ`."""
+    import pandas as pd
+
     rows = []
     for at, (reason, bucket, messages) in enumerate(said):
         end = ends.get(at)

@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pandas as pd
 from pyflink.table import DataTypes
 from pyflink.table.udf import ScalarFunction, udf
 from tenacity import Retrying, stop_after_attempt, wait_exponential_jitter
@@ -22,6 +21,9 @@ from operators.rows import Value
 
 Write = tuple[str, list[Value]]
 """Statement and the bytes of its values."""
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def writes_of(records: Sequence[Record]) -> list[Write]:
@@ -134,7 +136,9 @@ class WriteFeatures(ScalarFunction):
     def is_deterministic(self) -> bool:
         return False
 
-    def eval(self, payloads: pd.Series) -> pd.Series:
+    def eval(self, payloads: "pd.Series") -> "pd.Series":
+        import pandas as pd
+
         records = [one for payload in payloads for one in unpack(self._decoder, payload)]
         writes = writes_of(records)
         self._writer.write(writes)

@@ -1,9 +1,8 @@
 """Gradients and weights of JSON records: functions at the border to Kafka."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pyflink.table.udf import ScalarFunction, udf
 
 from operators.events import Rejected
@@ -11,6 +10,9 @@ from operators.flink.parsing import PARSED
 from operators.flink.payload import pack
 from operators.stage import bucket_of
 from operators.strategy import parse_gradient, parse_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ParseRecords(ScalarFunction):
@@ -23,7 +25,9 @@ class ParseRecords(ScalarFunction):
     def is_deterministic(self) -> bool:
         return False
 
-    def eval(self, values: pd.Series) -> pd.DataFrame:
+    def eval(self, values: "pd.Series") -> "pd.DataFrame":
+        import pandas as pd
+
         rows = [self._one(value) for value in values]
         return pd.DataFrame(rows, columns=["reason", "bucket", "payload"])
 
