@@ -17,6 +17,8 @@ def plan_only() -> None:
     For a process that runs no Python function of a job itself; without effect where the package is
     loaded already.
     """
+    if PACKAGE in sys.modules:
+        return
     spec = importlib.util.find_spec(PACKAGE)
-    if PACKAGE not in sys.modules and spec is not None:
+    if spec is not None:
         sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
