@@ -8,8 +8,8 @@ import msgspec
 
 from jobs.settings import Job, Recommend
 from jobs.understand_settings import Understand
-from operators.history import PairSettings
 from operators.meaning import Meaning
+from operators.parameters import PairSettings
 
 
 def meaning(settings: Job) -> Meaning:

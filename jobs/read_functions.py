@@ -11,8 +11,6 @@ They stand here because they join what `operators` says of records with what `ud
 neither of the two knows the other, and both are free of Flink.
 """
 
-import builtins
-import sys
 import threading
 import time
 from base64 import b64encode
@@ -51,19 +49,6 @@ from udfs.text import prepare
 if TYPE_CHECKING:
     import pandas as pd
 
-
-def lend_print() -> None:
-    """Let numba load in PyFlink's worker.
-
-    The worker puts a method of its own in the place of `print`, and numba looks `print` up in the
-    module that it says it comes from, where there is none. Settings of jobs lead to numba.
-    """
-    home: Any = sys.modules.get(getattr(builtins.print, "__module__", ""))
-    if home is not None and not hasattr(home, "print"):
-        home.print = builtins.print
-
-
-lend_print()
 
 READ = DataTypes.ROW(
     [

@@ -16,18 +16,20 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Meta, Struct, field
 
-from operators.admission import AdmissionSettings
-from operators.content import ContentSettings
 from operators.errors import HeadwaterError
 from operators.events import Border
 from operators.features import FEATURES, Weights
-from operators.figures import FiguresSettings
-from operators.history import HistorySettings
-from operators.learning import LearningSettings
-from operators.neighbours import NeighboursSettings
-from operators.popular import PopularSettings
-from operators.scoring import RankingSettings
-from operators.shadows import Shadow
+from operators.parameters import (
+    AdmissionSettings,
+    ContentSettings,
+    FiguresSettings,
+    HistorySettings,
+    LearningSettings,
+    NeighboursSettings,
+    PopularSettings,
+    RankingSettings,
+    Shadow,
+)
 from operators.strengths import Strengths
 
 Positive = Annotated[int, Meta(ge=1)]

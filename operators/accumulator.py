@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from operators import seen as seen_filter
 from operators.candidates import COLUMNS, FIRST_H, INTEREST, LIKES_1D, absorb_rows
 from operators.id_list import NOTHING, IdList, as_text, id_list, take, text_of
-from operators.interests import LOST, Interests, InterestSettings, touch
+from operators.interests import LOST, Interests, touch
 from operators.messages import Pulled, Recalled
 from operators.packing import (
     EPOCH_MS,
@@ -24,6 +23,7 @@ from operators.packing import (
     key_of,
     words,
 )
+from operators.parameters import AccumulatorSettings, InterestSettings
 from operators.served import PackedRow, StoredRow, meet, pack_row, unpack_row
 from operators.stage import StructCodec, Table, pair_key
 
@@ -37,27 +37,6 @@ POPULARITY = slice(8, 13)
 the largest fading contribution with the number of the event that made it, times shown in vain, the
 item's figures as in `packing.FIGURES` from the likes on, the fading sum of what says the like, and
 the slot of the interest that the largest contribution belongs to."""
-
-
-class AccumulatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the candidate rows.
-
-    Attributes:
-        candidates_max: Rows kept a user.
-        interest_rows: The largest rows of each interest, and of those that only their content
-            speaks for, kept whatever the other rows are.
-        decay: What is left of a row after one more event of the user.
-        decay_fast: The same for the fast and the short sum.
-        taste_decay: The same for the taste.
-        interests: Of the clusters of a user's items.
-    """
-
-    candidates_max: int = 200
-    interest_rows: int = 10
-    decay: float = 0.9
-    decay_fast: float = 0.6
-    taste_decay: float = 0.95
-    interests: InterestSettings = msgspec.field(default_factory=InterestSettings)
 
 
 @dataclass

@@ -33,6 +33,7 @@ from operators.messages import (
     Withdrawn,
 )
 from operators.packing import item_key
+from operators.parameters import AdmissionSettings
 from operators.stage import (
     COUNT,
     BytesCodec,
@@ -49,28 +50,6 @@ from operators.strengths import Strengths, is_like, strength_of
 
 TOUCHED_CHUNK = 64
 WITHOUT_STRENGTH = frozenset({"search", "satisfaction"})
-
-
-class AdmissionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage.
-
-    Attributes:
-        duplicate_ms: An event id that comes again within this span of event time is a duplicate
-            (found for at least this long, forgotten after at most twice as long).
-        segment_by: User attribute, or else event context, that names the segment of the popular
-            lists; several joined by `+`, as in `country+device`, make one segment of all. `hour`
-            is the quarter of the day, in UTC.
-        user_idle_ms: A user who does nothing for this long is forgotten; what others learned from
-            the user stays, as sums that name nobody.
-        session_idle_ms: The same for a session without consent.
-        items_max: Items kept a user. Who touches more is a robot: further items teach nothing.
-    """
-
-    duplicate_ms: int = 3_600_000
-    segment_by: str = "country"
-    user_idle_ms: int = 400 * 86_400_000
-    session_idle_ms: int = 3_600_000
-    items_max: int = 20_000
 
 
 class User(Struct, array_like=True):

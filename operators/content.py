@@ -14,17 +14,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from operators.messages import Described, Featured, Meeting, order
+from operators.parameters import ContentSettings
 from operators.stage import COUNT, Codec, Out, StructCodec, Table, scoped, settle_nothing
-
-
-class ContentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage.
-
-    Attributes:
-        near_max: Nearest items that are told of an item, of those its record names.
-    """
-
-    near_max: int = 20
 
 
 class Edges(Struct, array_like=True):

@@ -43,6 +43,7 @@ from operators.packing import (
     log2_subtract,
     pack_figures,
 )
+from operators.parameters import FiguresSettings
 from operators.results import ItemRow
 from operators.stage import (
     BROADCAST,
@@ -66,23 +67,6 @@ ALIKE_MAX = 40
 """Items that hear of an item's figures again, the last ones to name it or to be named by it."""
 STALE_MARGIN_MS = 32 * 86_400_000
 """So many half-lives of a day are more than any number of likes makes up for: 2^32."""
-
-
-class FiguresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage.
-
-    Attributes:
-        leaders: Items a bucket proposes for each shared list: more than the list holds, so that
-            one that leaves has a successor.
-        fresh_users: An item of the catalogue is fresh until so many users have touched it.
-        item_idle_ms: An item that nobody touches for this long, and that the catalogue does not
-            hold or has deleted, is forgotten with its pairs; a deleted one after 64 days at the
-            earliest.
-    """
-
-    leaders: int = 40
-    fresh_users: int = 5
-    item_idle_ms: int = 400 * 86_400_000
 
 
 class ItemFigures(Struct, array_like=True):

@@ -11,10 +11,9 @@ costs the same for a user of ten and of ten thousand. Only an erasure reads it.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from msgspec import Meta, Struct
 
 from operators.kernels import NOWHERE, RUN_WORDS
 from operators.messages import (
@@ -28,6 +27,7 @@ from operators.messages import (
     SumTaken,
     order,
 )
+from operators.parameters import HistorySettings
 from operators.stage import (
     COUNT,
     Codec,
@@ -54,31 +54,6 @@ LOG_CHUNK = 64
 LOG_MAX = 50_000
 """Interactions logged of one user. Who does more is a robot: the rest teaches nothing, since what
 is not logged could not be taken back."""
-
-
-class PairSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What shapes the sums of pairs: a change starts a new state.
-
-    Attributes:
-        pair_window: How many of a user's last items a new one is paired with.
-        gap_decay: Weight of a pair by the number of items between, per item.
-        short_decay: The same for the short-term weight.
-    """
-
-    pair_window: Annotated[int, Meta(ge=1, le=1000)] = 20
-    gap_decay: float = 0.9
-    short_decay: float = 0.3
-
-
-class HistorySettings(PairSettings, frozen=True, kw_only=True):
-    """Parameters of the stage.
-
-    Attributes:
-        rebuild_after_ms: A user who comes back after so long has the neighbours of the last
-            `pair_window` items asked for again, see `recall`; 0 for never.
-    """
-
-    rebuild_after_ms: Annotated[int, Meta(ge=0)] = 86_400_000
 
 
 LogEntry = tuple[str, int]

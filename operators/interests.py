@@ -23,6 +23,7 @@ from operators.kernels import kernel
 from operators.messages import About, Said
 from operators.mood import Mood
 from operators.naming import hides, renamed, shown
+from operators.parameters import InterestSettings
 from operators.strengths import STRENGTH_MAX
 
 HOUR_MS = 3_600_000
@@ -35,34 +36,6 @@ LOST = 0
 """Slot of what belongs to no interest."""
 
 Vector = NDArray[np.float32]
-
-
-class InterestSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the interests.
-
-    Attributes:
-        interests_max: Interests kept a user.
-        same_min: Cosine to a centroid from which on an item belongs to it.
-        merge_min: Cosine of two centroids from which on they may become one.
-        half_life_days: Time in which importance and tags fade by half.
-        memory: Items a centroid remembers: the newest moves it by at least 1/memory.
-        tags_max: Tags kept a user.
-    """
-
-    interests_max: int = 10
-    same_min: float = 0.35
-    merge_min: float = 0.5
-    half_life_days: float = 30.0
-    memory: float = 20.0
-    tags_max: int = 40
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.interests_max <= 100 and self.half_life_days > 0 and self.memory >= 1):
-            msg = (
-                f"interests_max {self.interests_max} lies in 1 to 100, half_life_days "
-                f"{self.half_life_days} above 0, memory {self.memory} from 1"
-            )
-            raise ValueError(msg)
 
 
 class Interest(Struct, array_like=True):

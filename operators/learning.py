@@ -17,36 +17,16 @@ Weights belong to a tenant: what sells shoes says nothing about films.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from operators.features import FEATURES, Floats, Weights
 from operators.kernels import NOWHERE, kernel, place_of
 from operators.messages import Gradient, NewWeights, Outcome, order
+from operators.parameters import LearningSettings
 from operators.stage import Codec, Out, StructCodec, Table
-
-
-class LearningSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the learned weights.
-
-    Attributes:
-        enabled: Whether weights are learned; else those of the settings stay.
-        rate: Step of AdaGrad.
-        start: What its sum of squares begins with.
-        period_ms: How often weights are published.
-        delay_ms: In a replay, how long after the end of a period they take effect, as if they had
-            gone through the job `learn` and two topics.
-        snapshot: Items of a list that are kept with their features, to learn from.
-    """
-
-    enabled: bool = True
-    rate: Annotated[float, Meta(gt=0)] = 0.2
-    start: Annotated[float, Meta(gt=0)] = 0.01
-    period_ms: Annotated[int, Meta(ge=1)] = 60_000
-    delay_ms: Annotated[int, Meta(ge=0)] = 60_000
-    snapshot: Annotated[int, Meta(ge=2)] = 50
 
 
 class Learned(Struct, array_like=True):

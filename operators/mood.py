@@ -8,9 +8,10 @@ to the brighter ones while the user is low. `off`, the default, leaves every lis
 
 import math
 from collections.abc import Mapping
-from typing import Literal
 
 from msgspec import Struct, field
+
+from operators.parameters import MoodSettings
 
 HOUR_MS = 3_600_000
 VALENCE: Mapping[str, float] = {
@@ -19,25 +20,6 @@ VALENCE: Mapping[str, float] = {
 }  # fmt: skip
 TOLD_MIN = 0.01
 """Weight below which an emotion is forgotten."""
-
-
-class MoodSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the mood.
-
-    Attributes:
-        mode: What it does to lists.
-        half_life_hours: Time in which it fades by half.
-        strength: How far it may move the shares of interests: exp(strength) at the most.
-    """
-
-    mode: Literal["off", "match", "lift"] = "off"
-    half_life_hours: float = 3.0
-    strength: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.half_life_hours > 0:
-            msg = f"`half_life_hours` is {self.half_life_hours}; a mood fades in more than 0 hours"
-            raise ValueError(msg)
 
 
 class Mood(Struct, array_like=True):

@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from operators import kernels
 from operators.alike import ContentCodec, ItemContent, meet, renew
@@ -51,39 +50,12 @@ from operators.messages import (
 )
 from operators.packing import PULLED
 from operators.pairs import ItemNeighbours, NeighboursCodec, Segment, SegmentCodec
+from operators.parameters import NeighboursSettings
 from operators.results import SimilarRow
 from operators.runs import Bounds, add, take_back
 from operators.stage import Codec, Out, StructCodec, Table, in_turn, pair_key, scoped, tick
 from operators.strengths import STRENGTH_MAX
 from operators.told import Told
-
-
-class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage; all are used at read only, so they may change at any time.
-
-    Attributes:
-        rows_max: Neighbours kept and answered with, an item.
-        forward_share: phi: 1 counts only what came after, 0 only what came before.
-        damping: Strength units (10: one full like) that a pair must outweigh to count.
-        similar_max: Length of the stored list of similar items.
-        alike_max: Items kept that say the like of one.
-        content_worth: What a cosine of 1 counts for, beside similarities.
-        content_until: kappa: likes of an item at which its content counts half among its similar
-            items.
-        pairs_max: Pairs kept an item, about: with more, each new one pushes out the weakest of its
-            segment. What an erasure takes from one that is gone stays below zero, and is the next
-            to go.
-    """
-
-    rows_max: int = 100
-    forward_share: float = 0.7
-    damping: float = 100.0
-    similar_max: int = 20
-    alike_max: int = 20
-    content_worth: float = 0.06
-    content_until: float = 2.0
-    pairs_max: int = 50_000
-
 
 Changed = tuple[str, str, int]
 Single = Learn | PairSeen | SumTaken | ItemExpired | Described | Near | Grown | Recall

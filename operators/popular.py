@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import Struct
-
 from operators.figures import ALL_TIME, WINDOW_NAMES, scores_of
 from operators.messages import Leader, PopularList, RowDue, order
+from operators.parameters import PopularSettings
+from operators.results import ALL
 from operators.stage import (
     BROADCAST,
     Codec,
@@ -29,24 +29,9 @@ from operators.stage import (
     settle_nothing,
     tick,
 )
-from operators.trending import ALL
 
 GENERAL = (ALL_TIME, *WINDOW_NAMES)
 RANK_OFFSET = 60
-
-
-class PopularSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage.
-
-    Attributes:
-        list_max: Items of a shared list; twice as many are kept, so that one that leaves has a
-            successor.
-        rows: Whether each change is written to the table `trending`; a run that nobody reads it of
-            leaves that out.
-    """
-
-    list_max: int = 20
-    rows: bool = True
 
 
 @dataclass

@@ -8,8 +8,8 @@ from operators.interests import LOST, faded, hide, name_of, shares, write
 from operators.messages import Said, UserChanged
 from operators.mood import bend, current, feel, valence
 from operators.packing import category_code
+from operators.parameters import RankingSettings
 from operators.results import ProfileRow
-from operators.scoring import RankingSettings
 
 TAGS_SHOWN = 20
 

@@ -30,7 +30,7 @@ from operators.accumulator import (
 )
 from operators.features import Floats, Reference, Weights
 from operators.judging import Judge
-from operators.learning import LearningSettings, Voices
+from operators.learning import Voices
 from operators.messages import (
     Availability,
     Expired,
@@ -47,6 +47,7 @@ from operators.messages import (
 )
 from operators.newcomers import Newcomers, places
 from operators.packing import key_of
+from operators.parameters import LearningSettings, RankingSettings, Shadow
 from operators.profiles import change, hear, profile_row, refuse, shares_of
 from operators.ranking_run import (
     OfUser,
@@ -61,19 +62,10 @@ from operators.ranking_run import (
     whose,
 )
 from operators.reasons import list_row
-from operators.results import ForgetRow
-from operators.scoring import (
-    NO_KEYS,
-    NOTHING,
-    Candidates,
-    Ranked,
-    RankingSettings,
-    Scored,
-    listed,
-    score,
-)
+from operators.results import ALL, ForgetRow
+from operators.scoring import NO_KEYS, NOTHING, Candidates, Ranked, Scored, listed, score
 from operators.served import RowCodec, SharedRow, StoredRow
-from operators.shadows import NO_ROW, Row, Shadow, row_of, standing_key
+from operators.shadows import NO_ROW, Row, row_of, standing_key
 from operators.shelves import GENERAL, Shelf, Shelves, names_for, wants_of
 from operators.stage import (
     COUNT,
@@ -86,7 +78,7 @@ from operators.stage import (
     scoped,
     tick,
 )
-from operators.trending import ALL, SharedRows, trending_row
+from operators.trending import SharedRows, trending_row
 
 
 class Ranking:

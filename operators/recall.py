@@ -13,11 +13,12 @@ any order, before the event that brought the user back, after it, or on both sid
 
 import numpy as np
 
-from operators.accumulator import AccumulatorSettings, RankedUser, write_rows
+from operators.accumulator import RankedUser, write_rows
 from operators.candidates import BEST, CONTENT, FAST, MAIN, SHORT, SUPPORT, recall_rows
 from operators.interests import LOST
 from operators.messages import Recalled
 from operators.packing import Keys, item_key
+from operators.parameters import AccumulatorSettings
 from operators.strengths import STRENGTH_MAX
 
 REMAINS = 0.05

@@ -2,6 +2,9 @@
 
 from msgspec import Struct
 
+ALL = "all"
+"""Segment of the shared list that a reader adds to every user's own."""
+
 
 class _Row(Struct, array_like=True, frozen=True, gc=False):
     written_us: int

@@ -13,11 +13,10 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from msgspec import field
 from numpy.typing import NDArray
 
 from operators import features
-from operators.accumulator import AccumulatorSettings, RankedUser
+from operators.accumulator import RankedUser
 from operators.candidates import CONTENT as CONTENT_SUM
 from operators.candidates import INTEREST, MAIN
 from operators.composing import (
@@ -34,34 +33,11 @@ from operators.composing import (
 )
 from operators.features import Floats, Reference
 from operators.id_list import pick
-from operators.mood import MoodSettings
 from operators.newcomers import PLACES_MAX
 from operators.packing import EPOCH_MS, HOUR_MS, Keys, Words
+from operators.parameters import RankingSettings
 from operators.shelves import Shelf
 from operators.weighing import behind, weigh
-
-
-class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
-    """Parameters of the stage.
-
-    Attributes:
-        list_max: Items of a stored list: several times what is shown, so that what a reader
-            excludes does not empty the page.
-        surfaces: How the list of each surface is composed; by the first one outcomes are judged.
-            Empty for one list, hybrid, for the surface of the sink's settings.
-        mood: Of what a user feels.
-        rows: Whether lists are written; a run that is read by its outcomes alone leaves that out.
-    """
-
-    list_max: int = 30
-    rows: bool = True
-    surfaces: Mapping[str, Strategy] = {}
-    mood: MoodSettings = field(default_factory=MoodSettings)
-
-    @property
-    def strategies(self) -> Mapping[str, Strategy]:
-        """By surface; the empty name is that of the sink's settings."""
-        return self.surfaces or {"": Strategy()}
 
 
 @dataclass

@@ -9,19 +9,13 @@ A shadow differs in what matters when a list is made. Settings that shape the st
 pairs, candidate rows) need a job, or a replay, of their own.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from msgspec import Struct
-from msgspec.structs import replace
 
-from operators.composing import Strategy
-from operators.features import FEATURES, Floats, Weights
 from operators.kernels import NOWHERE, place_of
 from operators.packing import Keys
-from operators.scoring import RankingSettings, Scored
+from operators.scoring import Scored
 from operators.served import SharedRow, merge
 from operators.stage import scoped
 
@@ -29,48 +23,6 @@ Row = tuple[bytes, bytes, bytes]
 """What a shadow would have stored: packed keys, scores and item scores, best first."""
 
 NO_ROW: Row = (b"", b"", b"")
-
-
-class Shadow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a shadow differs from the served model.
-
-    Attributes:
-        kind: `ranked` makes a list of the user's candidates. `popular` has none: it shows what a
-            reader shows to somebody of whom nothing is stored, without what the user knows.
-        weights: Fixed worth of features, which also order the shared row; a feature that is not
-            named is worth nothing. None for those in force, with all that they learn.
-        list_max: Items of its list; None for that of the ranking.
-        strategy: How its list is composed; None for that of the ranking's first surface.
-    """
-
-    kind: Literal["ranked", "popular"] = "ranked"
-    weights: Mapping[str, float] | None = None
-    list_max: int | None = None
-    strategy: Strategy | None = None
-
-    def __post_init__(self) -> None:
-        if self.weights is not None:
-            Weights(values=self.weights)
-        if self.list_max is not None and self.list_max < 1:
-            msg = f"`list_max` is {self.list_max}; 1 or more"
-            raise ValueError(msg)
-        if self.kind == "popular" and (self.list_max is not None or self.strategy is not None):
-            msg = "`list_max` and `strategy` compose a list; kind `popular` has none of its own"
-            raise ValueError(msg)
-
-    def values(self, in_force: Floats) -> Floats:
-        """Weights by `features.FEATURES`."""
-        if self.weights is None:
-            return in_force
-        return np.array([self.weights.get(name, 0.0) for name in FEATURES])
-
-    def settings(self, ranking: RankingSettings) -> RankingSettings:
-        """The ranking's settings with what differs here, for one list."""
-        first = next(iter(ranking.strategies.values()))
-        return replace(
-            ranking, surfaces={"": self.strategy or first},
-            list_max=self.list_max or ranking.list_max,
-        )  # fmt: skip
 
 
 def standing_key(tenant: str, name: str) -> str:

@@ -10,19 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from operators.features import Weights
-from operators.learning import (
-    Learned,
-    LearningSettings,
-    gradient_in,
-    publish,
-    start,
-    step,
-)
+from operators.learning import Learned, gradient_in, publish, start, step
 from operators.messages import NewWeights, Outcome
+from operators.parameters import LearningSettings, RankingSettings, Shadow
 from operators.ranking import Ranking
 from operators.ranking_run import OfUser, RankingState, Shared, tenant_of
-from operators.scoring import RankingSettings
-from operators.shadows import Shadow
 from operators.stage import Codec, Out, StructCodec, Table
 
 

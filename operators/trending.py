@@ -13,10 +13,9 @@ import numpy as np
 from operators.features import ITEM_FEATURES, Floats, Reference, item_features, outside_part
 from operators.messages import PopularList
 from operators.packing import FIGURES, POPULARITY, keys_in, words
-from operators.results import TrendingRow
+from operators.results import ALL, TrendingRow
 from operators.served import SharedRow
 
-ALL = "all"
 MADE_MAX = 256
 REASONS = {
     ALL: "Popular right now",

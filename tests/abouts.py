@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from operators.interests import InterestSettings
 from operators.messages import About
 from operators.packing import code_of
+from operators.parameters import InterestSettings
 
 S = InterestSettings(interests_max=3, same_min=0.5, merge_min=0.6)
 

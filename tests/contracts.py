@@ -17,18 +17,13 @@ from typing import Any
 import msgspec
 
 import operators
-from operators.admission import AdmissionSettings
 from operators.composing import Strategy
-from operators.content import ContentSettings
 from operators.events import (
     Event,
     Written,
 )
 from operators.features import FEATURES, Weights
-from operators.figures import FiguresSettings
-from operators.history import HistorySettings
-from operators.interests import InterestSettings
-from operators.learning import Learning, LearningSettings, gradient_in
+from operators.learning import Learning, gradient_in
 from operators.listing import deleted
 from operators.messages import (
     Availability,
@@ -45,13 +40,21 @@ from operators.messages import (
     Pulled,
     RowDue,
 )
-from operators.mood import MoodSettings
-from operators.neighbours import NeighboursSettings
 from operators.packing import item_key
-from operators.popular import PopularSettings
+from operators.parameters import (
+    AdmissionSettings,
+    ContentSettings,
+    FiguresSettings,
+    HistorySettings,
+    InterestSettings,
+    LearningSettings,
+    MoodSettings,
+    NeighboursSettings,
+    PopularSettings,
+    RankingSettings,
+    Shadow,
+)
 from operators.rows import Row
-from operators.scoring import RankingSettings
-from operators.shadows import Shadow
 from operators.stage import BROADCAST, Out, bucket_of, scoped
 from tests.builders import erase, event, user_update
 from tests.driven import (

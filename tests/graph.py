@@ -4,19 +4,27 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from operators.admission import Admission, AdmissionSettings
-from operators.content import Content, ContentSettings
+from operators.admission import Admission
+from operators.content import Content
 from operators.events import Event, Item
 from operators.features import Weights
-from operators.figures import Figures, FiguresSettings
-from operators.history import History, HistorySettings
-from operators.learning import LearningSettings
+from operators.figures import Figures
+from operators.history import History
 from operators.listing import listed
 from operators.messages import Featured, Listed
-from operators.neighbours import Neighbours, NeighboursSettings
-from operators.popular import Popular, PopularSettings
+from operators.neighbours import Neighbours
+from operators.parameters import (
+    AdmissionSettings,
+    ContentSettings,
+    FiguresSettings,
+    HistorySettings,
+    LearningSettings,
+    NeighboursSettings,
+    PopularSettings,
+    RankingSettings,
+)
+from operators.popular import Popular
 from operators.ranking import Ranking
-from operators.scoring import RankingSettings
 from operators.stage import DictTable, Out
 from operators.strengths import Strengths
 from operators.taught import Taught

@@ -24,10 +24,9 @@ from deploy.serving.store import ItemFacts, UserList
 from deploy.serving.view import ShownList
 from jobs.settings import Recommend
 from operators.reading import StoredList
-from operators.results import ForgetRow, ListRow, TrendingRow
+from operators.results import ALL, ForgetRow, ListRow, TrendingRow
 from operators.rows import Row, items_of
 from operators.seen import SeenFilter
-from operators.trending import ALL
 
 
 def parse_time(text: str) -> int:

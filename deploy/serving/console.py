@@ -18,7 +18,7 @@ from deploy.replay.progress import show_on
 from deploy.serving import erasure, held, hiding, tables, view
 from deploy.serving.store import Store, opened
 from deploy.serving.view import ShownList
-from operators.trending import ALL
+from operators.results import ALL
 
 WATCH_EVERY_S = 0.25
 

@@ -60,12 +60,10 @@ import numpy as np
 
 from operators.events import Interaction, Item
 from operators.features import Weights
-from operators.learning import LearningSettings
 from operators.messages import SOURCES, About, Featured
-from operators.neighbours import NeighboursSettings
 from operators.packing import code_of
+from operators.parameters import LearningSettings, NeighboursSettings, RankingSettings
 from operators.results import ListRow
-from operators.scoring import RankingSettings
 from operators.whitening import Moments, fit
 from tests.bench import vectors
 from tests.driven import plain

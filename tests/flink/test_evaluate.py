@@ -16,8 +16,7 @@ from deploy.evaluation.metrics import hits
 from deploy.evaluation.report import Report
 from deploy.stack.processes import command_of, processes
 from operators.events import Border, Interaction, parse_event, parse_item
-from operators.learning import LearningSettings
-from operators.shadows import Shadow
+from operators.parameters import LearningSettings, Shadow
 from tests.graph import Graph
 from tests.waiting import wait_for
 

@@ -6,12 +6,13 @@ import msgspec
 import pandas as pd
 import pytest
 
-from operators.admission import Admission, AdmissionSettings
+from operators.admission import Admission
 from operators.events import Border, Erase, Impression, Interaction, UserUpdate, parse_event
-from operators.figures import Figures, FiguresSettings
+from operators.figures import Figures
 from operators.flink.parsing import ParseEvents, ParseItems
 from operators.flink.payload import unpack
 from operators.messages import Listed
+from operators.parameters import AdmissionSettings, FiguresSettings
 from operators.stage import bucket_of
 from operators.strengths import Strengths
 from tests.driven import Driven

@@ -1,8 +1,6 @@
 """Records to readings: what is read, what is passed over, what is a dead letter."""
 
 import json
-import subprocess
-import sys
 from itertools import count
 
 import msgspec
@@ -166,20 +164,3 @@ def test_functions_of_one_process_share_the_model():
         function.open(FakeContext())
         assert not function.is_deterministic()
     assert len(made) == 1
-
-
-def test_numba_loads_where_the_worker_has_put_its_own_print():
-    program = """
-import builtins, sys, types
-worker = types.ModuleType("worker")
-exec("class P:\\n    def print(self, *a, **k): pass", worker.__dict__)
-sys.modules["worker"] = worker
-builtins.print = worker.P().print
-import jobs.read_functions, numba
-assert numba.njit(lambda n: n + 1)(1) == 2
-"""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]

@@ -14,8 +14,8 @@ from operators.describing import featured, written
 from operators.events import Border
 from operators.features_wire import ItemFeatures, Named, Near, TextSignal, encode, on_wire
 from operators.flink.payload import unpack
-from operators.learning import LearningSettings
 from operators.messages import SOURCES, Outcome
+from operators.parameters import LearningSettings
 from operators.results import ListRow, ProfileRow, SimilarRow
 from operators.rows import Row
 from tests.builders import event, listing

@@ -20,9 +20,9 @@ from operators.candidates import (
 from operators.features import Weights
 from operators.id_list import as_text, split
 from operators.kernels import place_of
-from operators.learning import LearningSettings
+from operators.parameters import LearningSettings, RankingSettings
 from operators.ranking import Ranking
-from operators.scoring import NO_KEYS, RankingSettings
+from operators.scoring import NO_KEYS
 from operators.seen import SeenFilter
 from operators.stage import DictTable
 from tests.driven import (

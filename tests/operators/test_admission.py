@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.admission import Admission, AdmissionSettings
+from operators.admission import Admission
 from operators.events import Impression, Interaction, Preferences, Shown
 from operators.messages import Forget, Noted, Signal, UserChanged, Withdrawn
 from operators.packing import item_key
+from operators.parameters import AdmissionSettings
 from operators.stage import Out
 from operators.strengths import Strengths
 from tests.builders import erase, event, rated, user_update

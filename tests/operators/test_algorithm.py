@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from operators.history import HistorySettings
 from operators.messages import SOURCES
+from operators.parameters import HistorySettings
 from operators.results import ListRow, ProfileRow
 from tests.builders import event, listing
 from tests.graph import Graph

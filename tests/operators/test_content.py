@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from operators.content import Content, ContentSettings
+from operators.content import Content
 from operators.describing import featured as read
 from operators.events import Border, Preferences, Rejected
 from operators.features_wire import (
@@ -16,11 +16,12 @@ from operators.features_wire import (
     marker_key,
     on_wire,
 )
-from operators.figures import ALIKE_MAX, Figures, FiguresSettings
+from operators.figures import ALIKE_MAX, Figures
 from operators.id_list import split
 from operators.messages import SOURCES, About, Described, Grown, Meeting
-from operators.neighbours import Neighbours, NeighboursSettings
+from operators.neighbours import Neighbours
 from operators.packing import CODE_DIMENSIONS, PULLED, code_of, item_key
+from operators.parameters import ContentSettings, FiguresSettings, NeighboursSettings
 from operators.results import ListRow, SimilarRow
 from tests.builders import event, listing, user_update
 from tests.driven import Driven, counted, featured, figures, learn, near_to, new_id, sent, signal

@@ -3,13 +3,19 @@
 import pytest
 
 from operators import expiry
-from operators.admission import Admission, AdmissionSettings
+from operators.admission import Admission
 from operators.expiry import Wheel
-from operators.figures import Figures, FiguresSettings
-from operators.history import LOG_MAX, History, HistorySettings
+from operators.figures import Figures
+from operators.history import LOG_MAX, History
 from operators.messages import Expired, ItemExpired, Learn, Listed
-from operators.neighbours import Neighbours, NeighboursSettings
+from operators.neighbours import Neighbours
 from operators.packing import EPOCH_MS
+from operators.parameters import (
+    AdmissionSettings,
+    FiguresSettings,
+    HistorySettings,
+    NeighboursSettings,
+)
 from operators.results import ForgetRow, ListRow, SimilarRow
 from operators.stage import DictTable, StructCodec
 from operators.strengths import Strengths

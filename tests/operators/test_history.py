@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.history import History, HistorySettings
+from operators.history import History
 from operators.messages import Learn, PairSeen, PairsSeen, SumTaken
+from operators.parameters import HistorySettings
 from operators.stage import Out, StructCodec, bucket_of
 from operators.waiting import EVENTS_MAX
 from operators.window import HistoryCodec

@@ -18,8 +18,9 @@ from operators.interests import (
     write,
 )
 from operators.messages import About
-from operators.mood import Mood, MoodSettings, bend, current, feel, valence
+from operators.mood import Mood, bend, current, feel, valence
 from operators.packing import code_of
+from operators.parameters import MoodSettings
 from tests.abouts import A, B, C, D, S, about
 from tests.driven import (
     said,

@@ -13,11 +13,10 @@ from operators.features_wire import Named, TextSignal, encode
 from operators.interests import (
     Interests,
 )
-from operators.learning import LearningSettings
 from operators.messages import SOURCES
+from operators.parameters import LearningSettings, RankingSettings
 from operators.ranking import Ranking, Weights
 from operators.results import ListRow, ProfileRow
-from operators.scoring import RankingSettings
 from tests.abouts import A, B, S, about
 from tests.builders import erase, event, listing, user_update
 from tests.driven import (

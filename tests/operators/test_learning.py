@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from operators.events import Rejected
 from operators.features import FEATURES, Weights
-from operators.learning import Learning, LearningSettings, gradient_in, gradient_of
+from operators.learning import Learning, gradient_in, gradient_of
 from operators.messages import Gradient, NewWeights, Outcome
 from operators.outcome_records import as_json
+from operators.parameters import LearningSettings, RankingSettings
 from operators.results import ListRow
-from operators.scoring import RankingSettings
 from operators.strategy import parse_gradient, parse_weights, record_of
 from operators.taught import Taught
 from tests.builders import event, listing

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from operators.id_list import split
 from operators.kernels import similarity
 from operators.messages import Pulled, SumTaken
-from operators.neighbours import Neighbours, NeighboursSettings
+from operators.neighbours import Neighbours
 from operators.packing import PULLED, item_key
 from operators.pairs import rebuild
+from operators.parameters import NeighboursSettings
 from operators.results import SimilarRow
 from operators.stage import DictTable, Out
 from tests.driven import (

@@ -5,10 +5,9 @@ import pytest
 
 from operators.composing import FIRST, Strategy
 from operators.features import Weights
-from operators.learning import LearningSettings
 from operators.newcomers import DECAY, PLACES_MAX, Newcomers, count, places
+from operators.parameters import LearningSettings, RankingSettings
 from operators.ranking import Ranking
-from operators.scoring import RankingSettings
 from operators.stage import DictTable
 from tests.driven import Ranked, near
 

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from operators.features import FEATURES, Weights
 from operators.messages import SOURCES, Outcome
 from operators.outcome_records import as_json, record_of, replayed_record_of
+from operators.parameters import RankingSettings
 from operators.reading import ListedItem, StoredList, read
 from operators.results import ListRow, TrendingRow
-from operators.scoring import RankingSettings
 from operators.seen import SeenFilter
 from operators.served import SharedRow, StoredRow, serve
 from operators.strategy import parse_gradient

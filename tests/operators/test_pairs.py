@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.neighbours import Neighbours, NeighboursSettings
+from operators.neighbours import Neighbours
 from operators.pairs import PAIRS_A_SEGMENT, segment_of
+from operators.parameters import NeighboursSettings
 from operators.stage import DictTable
 from tests.driven import Driven, pair_seen, plain
 from tests.graph import pairs_in

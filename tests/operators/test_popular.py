@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from operators.features import Weights
 from operators.leaders import Offers, place
-from operators.learning import LearningSettings
 from operators.messages import Leader, RowDue
 from operators.packing import EPOCH_MS, FIGURES
-from operators.popular import Popular, PopularSettings
+from operators.parameters import LearningSettings, PopularSettings, RankingSettings
+from operators.popular import Popular
 from operators.ranking import Ranking
 from operators.results import TrendingRow
-from operators.scoring import RankingSettings
 from operators.stage import BROADCAST, DictTable, Out, StructCodec, pair_key, scoped
 from tests.driven import Driven, figures, new_id, sent
 

@@ -3,11 +3,10 @@
 import pytest
 
 from operators.features import Weights
-from operators.learning import LearningSettings
 from operators.messages import Pulled
+from operators.parameters import LearningSettings, RankingSettings
 from operators.ranking import Ranking
 from operators.results import ForgetRow, ListRow, ProfileRow
-from operators.scoring import RankingSettings
 from operators.seen import SeenFilter
 from operators.stage import DictTable
 from tests.driven import (

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.candidates import BEST_AT, EXPOSED, MAIN
-from operators.history import History, HistorySettings
+from operators.history import History
 from operators.id_list import as_text, split
 from operators.messages import Recall, Recalled
+from operators.parameters import HistorySettings
 from operators.recall import REMAINS
 from operators.results import ListRow
 from tests.builders import erase, event

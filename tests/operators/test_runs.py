@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from operators import runs
 from operators.heard import Heard, learned
-from operators.history import History, HistorySettings
+from operators.history import History
 from operators.id_list import split
 from operators.messages import ItemExpired, PairsSeen, SumTaken, order
 from operators.packing import item_key
 from operators.pairs import ItemNeighbours, NeighboursCodec, SegmentCodec
+from operators.parameters import HistorySettings
 from operators.stage import DictTable
 from tests.driven import (
     TENANT,

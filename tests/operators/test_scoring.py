@@ -16,11 +16,10 @@ from operators.features import (
     item_features,
     outside_part,
 )
-from operators.learning import LearningSettings
 from operators.messages import SOURCES, Availability
 from operators.packing import EPOCH_MS, HOUR_MS, NEVER_LOG2, item_key
+from operators.parameters import LearningSettings, RankingSettings
 from operators.ranking import Ranking
-from operators.scoring import RankingSettings
 from tests.driven import Ranked, figures, near, popular_list, user_changed
 
 ROWS_MAX = 200

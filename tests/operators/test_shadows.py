@@ -8,12 +8,10 @@ from hypothesis import given, settings
 
 from operators.composing import Strategy
 from operators.features import FEATURES, Weights
-from operators.learning import LearningSettings
 from operators.messages import NewWeights
 from operators.outcome_records import as_json
+from operators.parameters import LearningSettings, RankingSettings, Shadow
 from operators.ranking import Ranking
-from operators.scoring import RankingSettings
-from operators.shadows import Shadow
 from operators.strategy import parse_gradient
 from operators.taught import Taught
 from tests.driven import Ranked, forget, near, popular_list, sent, user_changed

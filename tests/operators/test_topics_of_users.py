@@ -6,9 +6,9 @@ from operators.composing import Strategy
 from operators.describing import TAGS_MAX, featured, written
 from operators.events import Border, Preferences
 from operators.features_wire import ItemFeatures, Named, TextSignal, encode
-from operators.interests import Interests, InterestSettings, hide, name_of, touch
+from operators.interests import Interests, hide, name_of, touch
+from operators.parameters import InterestSettings, RankingSettings
 from operators.results import ListRow, ProfileRow
-from operators.scoring import RankingSettings
 from tests.abouts import A, B, about
 from tests.builders import event, listing, user_update
 from tests.driven import featured as told

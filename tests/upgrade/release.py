@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from jobs.meaning import meaning
 from jobs.settings import Recommend
-from operators.learning import LearningSettings
 from operators.meaning import changes
+from operators.parameters import LearningSettings
 from tests.graph import Graph, stages
 from tests.upgrade.facts import Facts
 
