@@ -20,7 +20,7 @@ from pyflink.common import Configuration, Row
 from pyflink.datastream import ProcessFunction, StreamExecutionEnvironment
 from pyflink.table import StreamTableEnvironment
 
-from jobs.planning import plan_only
+from jobs.planning import leave_out
 from jobs.recommend import build
 from jobs.settings import Job, Recommend, load
 from jobs.wiring import (
@@ -94,7 +94,7 @@ def environment() -> StreamExecutionEnvironment:
     }
     # Else PyFlink would get ready to run Python functions in this process, and then run none.
     os.environ[FUNCTIONS_RUN_IN] = "process"
-    plan_only()
+    leave_out()
     configuration = Configuration()
     for key, value in settings.items():
         configuration.set_string(key, value)

@@ -6,16 +6,24 @@ Planning needs a single module of it, of messages, which needs none of that.
 """
 
 import importlib.util
+import os
 import sys
 
 PACKAGE = "pyflink.fn_execution"
+CLIENT = "PYFLINK_GATEWAY_PORT"
+"""Set where Flink's client runs a program: there it plans a job, and others run it."""
 
 
 def plan_only() -> None:
+    """Leave out what runs a job, where Flink's client runs this program; else it does so itself."""
+    if CLIENT in os.environ:
+        leave_out()
+
+
+def leave_out() -> None:
     """From now on, modules of the package are found without its own code having run.
 
-    For a process that runs no Python function of a job itself; without effect where the package is
-    loaded already.
+    Without effect where the package is loaded already.
     """
     if PACKAGE in sys.modules:
         return

@@ -16,7 +16,7 @@ from operators.features import FEATURES, Floats, Weights
 
 
 class AdmissionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage.
+    """Parameters of `admission`.
 
     Attributes:
         duplicate_ms: An event id that comes again within this span of event time is a duplicate
@@ -38,7 +38,7 @@ class AdmissionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class FiguresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage.
+    """Parameters of `figures`.
 
     Attributes:
         leaders: Items a bucket proposes for each shared list: more than the list holds, so that
@@ -69,7 +69,7 @@ class PairSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class HistorySettings(PairSettings, frozen=True, kw_only=True):
-    """Parameters of the stage.
+    """Parameters of `history`.
 
     Attributes:
         rebuild_after_ms: A user who comes back after so long has the neighbours of the last
@@ -80,7 +80,7 @@ class HistorySettings(PairSettings, frozen=True, kw_only=True):
 
 
 class ContentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage.
+    """Parameters of `content`.
 
     Attributes:
         near_max: Nearest items that are told of an item, of those its record names.
@@ -90,7 +90,7 @@ class ContentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage; all are used at read only, so they may change at any time.
+    """Parameters of `neighbours`; all are used at read only, so they may change at any time.
 
     Attributes:
         rows_max: Neighbours kept and answered with, an item.
@@ -117,7 +117,7 @@ class NeighboursSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class PopularSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of the stage.
+    """Parameters of `popular`.
 
     Attributes:
         list_max: Items of a shared list; twice as many are kept, so that one that leaves has a
@@ -199,7 +199,7 @@ class MoodSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class RankingSettings(AccumulatorSettings, frozen=True, kw_only=True):
-    """Parameters of the stage.
+    """Parameters of `ranking`.
 
     Attributes:
         list_max: Items of a stored list: several times what is shown, so that what a reader
