@@ -19,7 +19,6 @@ from pyflink.table import StatementSet, StreamTableEnvironment
 from jobs import settings as configuration
 from jobs.border import dead_letters, parsed, written
 from jobs.meaning import meaning
-from jobs.planning import plan_only
 from jobs.settings import Learn, SettingsError
 from jobs.wiring import Flow, kafka_dead_letters, kafka_records, kafka_source, table_environment
 from operators.errors import HeadwaterError
@@ -68,7 +67,6 @@ def checked(settings: Learn) -> Learn:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the settings, print them, submit the job."""
-    plan_only()
     parser = argparse.ArgumentParser(description="Headwater's learn job")
     parser.add_argument("--config", type=Path, help="settings file, table [learn]")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")

@@ -12,28 +12,24 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pyflink.common import Configuration, Row
 from pyflink.datastream import ProcessFunction, StreamExecutionEnvironment
-from pyflink.table import StreamTableEnvironment
 
+from jobs.files import append, file_source
 from jobs.planning import leave_out
 from jobs.recommend import build
-from jobs.settings import Job, Recommend, load
+from jobs.settings import Recommend, load
 from jobs.wiring import (
     DEAD_LETTER_COLUMNS,
     DEAD_LETTERS,
     EVENTS,
     FEATURES,
-    IN_ANY_ORDER,
     ITEMS,
     SIGNALS,
-    interval,
     table_environment,
-    time_column,
 )
 
 PARENT_DEATH_SIGNAL = 1
@@ -53,32 +49,6 @@ class Capture(ProcessFunction):
     def process_element(self, value: Row, ctx: ProcessFunction.Context) -> list[Any]:
         append(self._path, [value[0]])
         return []
-
-
-def append(path: str, payloads: Iterable[str]) -> None:
-    """Write lines at once: several workers append to the same file."""
-    lines = "".join(f"{payload}\n" for payload in payloads).encode()
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(file, lines)
-    finally:
-        os.close(file)
-
-
-def file_source(tables: StreamTableEnvironment, settings: Job, name: str, path: Path) -> None:
-    """A table with the columns of a topic, from the lines of a file."""
-    behind = interval(settings.disorder_ms + 1) if name == EVENTS else IN_ANY_ORDER
-    columns = (
-        "`value` BYTES, `key` AS CAST(NULL AS BYTES), `partition` AS 0, "
-        "`offset` AS CAST(7 AS BIGINT), `arrived` AS TO_TIMESTAMP_LTZ(0, 3), "
-        f"{time_column(settings, '0')}"
-    )
-    if settings.clock == "replay":
-        columns += f", WATERMARK FOR `ts` AS `ts` - {behind}"
-    tables.execute_sql(
-        f"CREATE TEMPORARY TABLE {name} ({columns}) "
-        f"WITH ('connector'='filesystem', 'path'='{path.as_uri()}', 'format'='raw')"
-    )
 
 
 def environment() -> StreamExecutionEnvironment:

@@ -23,7 +23,6 @@ from jobs import settings as configuration
 from jobs.access import cassandra_password
 from jobs.border import dead_letters, parsed, written
 from jobs.meaning import meaning
-from jobs.planning import plan_only
 from jobs.settings import Cassandra, Recommend
 from jobs.wiring import (
     ARRIVED_MS,
@@ -205,7 +204,6 @@ def sink_settings(settings: Recommend) -> SinkSettings:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the settings, print them, submit the job."""
-    plan_only()
     parser = argparse.ArgumentParser(description="Headwater's recommend job")
     parser.add_argument("--config", type=Path, help="settings file, table [recommend]")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")

@@ -28,7 +28,6 @@ from jobs import reading
 from jobs import settings as configuration
 from jobs.border import RAW, written
 from jobs.meaning import meaning
-from jobs.planning import plan_only
 from jobs.read_functions import events_reader, items_reader
 from jobs.recommend import sink_settings
 from jobs.settings import Recommend
@@ -142,7 +141,6 @@ def _connect(tables: StreamTableEnvironment, settings: Understand, ends: Mapping
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the settings, print them, submit the job."""
-    plan_only()
     parser = argparse.ArgumentParser(description="Headwater's understand job")
     parser.add_argument("--config", type=Path, help="settings file, table [understand]")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")

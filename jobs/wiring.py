@@ -17,6 +17,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StreamTableEnvironment, Table
 
 from jobs.access import java_client
+from jobs.planning import plan_only
 from jobs.settings import Job, Kafka
 from operators.flink.keyed import OUTPUT_TYPE, KeyedShell, RecordOf
 from operators.meaning import Meaning
@@ -54,6 +55,7 @@ def table_environment(env: StreamExecutionEnvironment, settings: Job) -> StreamT
     An event crosses some ten exchanges; Flink's default of holding a buffer for up to 100 ms at
     each of them would take longer than all the work.
     """
+    plan_only()
     env.set_buffer_timeout(settings.buffer_timeout_ms)
     if settings.parallelism:
         env.set_parallelism(settings.parallelism)

@@ -13,7 +13,8 @@ import pandas as pd
 from pyflink.table import DataTypes
 from pyflink.table.udf import ScalarFunction, udf
 
-from jobs.local import environment, file_source
+from jobs.files import append, file_source
+from jobs.local import environment
 from jobs.read_functions import events_reader, items_reader
 from jobs.settings import load
 from jobs.understand import FEATURES, SIGNALS, build
@@ -37,9 +38,7 @@ class Capture(ScalarFunction):
         return False
 
     def eval(self, payloads: pd.Series) -> pd.Series:
-        # Not by `jobs.local`, which loads all of `recommend`: this runs in PyFlink's own worker.
-        with Path(self._path).open("a", encoding="utf-8") as file:
-            file.writelines(f"{payload}\n" for payload in payloads)
+        append(self._path, payloads)
         return pd.Series([True] * len(payloads))
 
 

@@ -20,7 +20,7 @@ BY_CLIENT, BY_ITSELF = (PLANNED.format(line) for line in (
     f"os.environ[{CLIENT!r}] = '1'", f"os.environ.pop({CLIENT!r}, None)"))  # fmt: skip
 READ = "import jobs.settings, deploy.serving.console"
 # PyFlink's worker puts a method of its own in the place of `print`, with which numba cannot load.
-PARSED = "import operators.flink.parsing, jobs.read_functions, jobs.reading"
+PARSED = "import operators.flink.parsing, jobs.files, jobs.read_functions, jobs.reading"
 
 
 def loaded(program: str, wanted: set[str]) -> str:
