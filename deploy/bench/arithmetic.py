@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import median
 
 from msgspec import Struct, field
 
@@ -27,6 +28,11 @@ class Sample(Struct, frozen=True, kw_only=True):
     def events(self) -> float:
         """Events that the first stage has worked through so far; the source reads far ahead."""
         return self.counters.stages.get("admission", {}).get("messages", 0.0)
+
+
+def median_pass_ns(samples: Sequence[Sample]) -> float:
+    """Median of what a pass of `speed`'s loop took, 0 without samples."""
+    return median(sample.usage.pass_ns for sample in samples) if samples else 0.0
 
 
 class ProcessCost(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deploy.bench.arithmetic import Cost, Sample, cost
+from deploy.bench.arithmetic import Cost, Sample, cost, median_pass_ns
 from deploy.bench.bench import HEALTH_S, Bench
 from deploy.bench.counters import Snapshot
 from deploy.bench.options import BenchError
@@ -50,6 +50,7 @@ def drain(bench: Bench) -> None:
         progress=[(at_s - first_s, passed) for at_s, passed in points],
         cost=_cost(samples, points, warmup, bench.cores),
         load_1m=samples[0].usage.load_1m,
+        pass_ns=median_pass_ns(samples[1:-1]),
     )
 
 

@@ -2,7 +2,7 @@
 
 import time
 
-from deploy.bench.arithmetic import Sample, cost, thirds
+from deploy.bench.arithmetic import Sample, cost, median_pass_ns, thirds
 from deploy.bench.bench import Bench
 from deploy.bench.counters import of_histogram
 from deploy.bench.markers import Prober, Probes
@@ -52,6 +52,7 @@ def measure(bench: Bench, rate_per_s: float, seconds: float) -> Measurement:
         thirds=thirds(loaded, bench.cores),
         lag=[(one.at_s - samples[0].at_s, one.counters.pending) for one in samples],
         load_1m=samples[0].usage.load_1m,
+        pass_ns=median_pass_ns(loaded[1:]),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from deploy.bench.speed import pass_ns, usual_pass_ns
 from deploy.stack import Stack, jars, processes
 from deploy.stack.layout import PROJECT
 from deploy.stack.services import TASKMANAGER
@@ -36,6 +37,7 @@ class Usage(Struct, kw_only=True):
         machine_busy_s: CPU seconds of the whole machine that were not idle, whoever's.
         machine_stolen_s: CPU seconds that the machine wanted and its host gave to others.
         load_1m: Load average of the last minute.
+        pass_ns: See `speed`.
     """
 
     processes: dict[str, Used] = field(default_factory=dict)
@@ -43,6 +45,7 @@ class Usage(Struct, kw_only=True):
     machine_busy_s: float = 0.0
     machine_stolen_s: float = 0.0
     load_1m: float = 0.0
+    pass_ns: float = 0.0
 
     def ours_s(self) -> float:
         """CPU seconds of all processes named here."""
@@ -57,7 +60,10 @@ def look(stack: Stack, others: Mapping[str, int]) -> Usage:
         others: Further processes by name.
     """
     busy_s, stolen_s = _machine_s()
-    found = Usage(machine_busy_s=busy_s, machine_stolen_s=stolen_s, load_1m=os.getloadavg()[0])
+    found = Usage(
+        machine_busy_s=busy_s, machine_stolen_s=stolen_s, load_1m=os.getloadavg()[0],
+        pass_ns=pass_ns(),
+    )  # fmt: skip
     for record in processes.load(stack.layout.run).values():
         workers = []
         for stat in processes.members(record):
@@ -115,12 +121,14 @@ class Machine(Struct, frozen=True, kw_only=True):
     """What it was measured on.
 
     Attributes:
+        pass_ns: See `speed`; before anything was measured.
         code: Digest of the project's Python files: equal for equal code.
         versions: Of the software.
     """
 
     cores: int
     cpu: str
+    pass_ns: float
     memory_bytes: int
     system: str
     code: str
@@ -135,6 +143,7 @@ def machine() -> Machine:
     return Machine(
         cores=len(os.sched_getaffinity(0)),
         cpu=cpu[1].strip() if cpu else platform.machine(),
+        pass_ns=usual_pass_ns(),
         memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         system=f"{platform.system()} {platform.release()}",
         code=code_digest(PROJECT),

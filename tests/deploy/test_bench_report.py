@@ -24,6 +24,7 @@ from deploy.bench.report import (
 from deploy.bench.search import highest, objections
 from deploy.bench.settled import Completeness
 from deploy.bench.show import show
+from deploy.bench.speed import pass_ns, usual_pass_ns
 from deploy.bench.usage import Machine, code_digest, machine
 from deploy.stack import StackSettings
 from jobs.settings import Recommend
@@ -65,6 +66,7 @@ def measured(
         ]
         * 3,
         lag=list(lag),
+        pass_ns=61.4,
     )  # fmt: skip
 
 
@@ -72,7 +74,7 @@ def reported(**kinds: object) -> Report:
     return Report(
         kind="rate", started_at="2026-01-01T00:00:00+00:00", tenant="bench-1",
         machine=Machine(
-            cores=2, cpu="Some CPU", memory_bytes=2**34, system="Linux", code="0123",
+            cores=2, cpu="Some CPU", pass_ns=30.0, memory_bytes=2**34, system="Linux", code="0123",
             versions={"headwater": "0.1.0"},
         ),
         options=BenchOptions(), stack=StackSettings(), job=Recommend(),
@@ -91,7 +93,13 @@ KINDS = {
         per_s=2000.0, steps=[Step(stable=False, why="p99 of sink", measurement=measured())]
     ),
     "drain": Drain(
-        backlog=1000, started_s=9.0, per_s=3000.0, progress=[(0.0, 1.0)], cost=COST, load_1m=1.0
+        backlog=1000,
+        started_s=9.0,
+        per_s=3000.0,
+        progress=[(0.0, 1.0)],
+        cost=COST,
+        load_1m=1.0,
+        pass_ns=61.4,
     ),
     "flat": Flat(
         groups=[GROUP], ratios={"long over full": {"cpu": 1.02, "busy": None}}, idle_cpu_per_s=0.1
@@ -130,6 +138,20 @@ def test_every_kind_of_report_can_be_shown(kind: str) -> None:
         "measurement": "400 ms", "search": "2,000 events/s", "drain": "3,000 events/s",
         "flat": "cpu 1.02",
     }[kind] in text  # fmt: skip
+
+
+def test_a_report_says_how_fast_the_cores_were() -> None:
+    for kind in ("measurement", "drain"):
+        printed = io.StringIO()
+        show(reported(**{kind: KINDS[kind]}), Console(file=printed, width=200))
+        assert "61 ns of CPU under the load, 30 ns before it" in printed.getvalue()
+
+
+def test_the_speed_of_a_core_is_in_cpu_time_of_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter((5_000_000, 11_000_000))
+    assert 1 < usual_pass_ns() < 10_000
+    monkeypatch.setattr("deploy.bench.speed.time.thread_time_ns", lambda: next(ticks))
+    assert pass_ns() == 60.0
 
 
 def test_a_percentile_in_the_last_bucket_is_a_dash() -> None:
