@@ -2,7 +2,7 @@
 
 Title, availability and time belong to `recommend`, which also deletes the row when the item leaves;
 each column has one writer, and the newest time wins in every cell. The values are bytes of the
-native protocol v5, as in `operators.rows`; a `vector<float, n>` is n big-endian floats.
+native protocol v4, as in `operators.rows`; a `vector<float, n>` is n big-endian floats.
 """
 
 import struct

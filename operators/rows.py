@@ -2,7 +2,7 @@
 
 The values are encoded here and not by the driver: a list of 50 user-defined types goes through
 350 driver codecs, a good part of the cost of a click, while the bytes of the protocol (native
-protocol v5, section 6: big-endian, four bytes of length before each element) are simple. A test
+protocol v4, section 6: big-endian, four bytes of length before each element) are simple. A test
 holds them against the driver's own encoding.
 """
 

@@ -31,6 +31,10 @@ AT_ONCE = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 """The driver sends a request in pieces of 4 kB. By default the kernel keeps the last of them back
 until the others are acknowledged, which a node does 40 ms later: each batch of lists took that."""
 
+PROTOCOL = 4
+"""Version 5 adds checksums of its own to those of TCP and TLS: 205 instead of 187 us of CPU a row
+in the sink's process, 287 instead of 279 in the node. What is written is the same in both."""
+
 CELL_BYTES, ROW_BYTES = 20, 40
 """What Cassandra counts of a batch beside its values, before it refuses it: times of each cell, and
 of the row. A catalogue's rows of a few words come to more than twice their values."""
@@ -149,7 +153,7 @@ def connect(settings: SinkSettings) -> Any:
     auth = PlainTextAuthProvider(settings.user, _password(settings)) if settings.user else None
     tls = ssl.create_default_context(cafile=settings.tls_ca) if settings.tls_ca else None
     cluster = Cluster(
-        list(settings.hosts), port=settings.port, protocol_version=5, auth_provider=auth,
+        list(settings.hosts), port=settings.port, protocol_version=PROTOCOL, auth_provider=auth,
         ssl_context=tls,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile}, compression=False,
         # The driver's own waits grow to ten minutes: too long once a node is back.
