@@ -1,1 +1,1 @@
-"""What is submitted: settings, wiring, and one module a job."""
+"""What is submitted: settings, tables, wiring, and one module a job."""

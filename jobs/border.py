@@ -3,7 +3,8 @@
 from pyflink.table import StreamTableEnvironment
 
 from jobs.settings import Job
-from jobs.wiring import ARRIVED_MS, DEAD_LETTERS, Flow
+from jobs.tables import ARRIVED_MS, DEAD_LETTERS
+from jobs.wiring import Flow
 
 LATE = "CURRENT_WATERMARK(`ts`) IS NOT NULL AND `ts` <= CURRENT_WATERMARK(`ts`)"
 """In a replay: whether windows up to the record's time may have been closed already."""

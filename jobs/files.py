@@ -10,7 +10,7 @@ from pathlib import Path
 from pyflink.table import StreamTableEnvironment
 
 from jobs.settings import Job
-from jobs.wiring import EVENTS, IN_ANY_ORDER, interval, time_column
+from jobs.tables import EVENTS, IN_ANY_ORDER, interval, time_column
 
 
 def append(path: str, payloads: Iterable[str]) -> None:

@@ -20,7 +20,8 @@ from jobs import settings as configuration
 from jobs.border import dead_letters, parsed, written
 from jobs.meaning import meaning
 from jobs.settings import Learn, SettingsError
-from jobs.wiring import Flow, kafka_dead_letters, kafka_records, kafka_source, table_environment
+from jobs.tables import kafka_dead_letters, kafka_records, kafka_source, table_environment
+from jobs.wiring import Flow
 from operators.errors import HeadwaterError
 from operators.flink.records import gradients_parser
 from operators.learning import Learning

@@ -22,7 +22,7 @@ from jobs.files import append, file_source
 from jobs.planning import leave_out
 from jobs.recommend import build
 from jobs.settings import Recommend, load
-from jobs.wiring import (
+from jobs.tables import (
     DEAD_LETTER_COLUMNS,
     DEAD_LETTERS,
     EVENTS,

@@ -24,7 +24,7 @@ from jobs.access import cassandra_password
 from jobs.border import dead_letters, parsed, written
 from jobs.meaning import meaning
 from jobs.settings import Cassandra, Recommend
-from jobs.wiring import (
+from jobs.tables import (
     ARRIVED_MS,
     EVENTS,
     FEATURES,
@@ -33,13 +33,13 @@ from jobs.wiring import (
     OUTCOMES,
     SIGNALS,
     WEIGHTS,
-    Flow,
     kafka_dead_letters,
     kafka_records,
     kafka_source,
     kafka_sources,
     table_environment,
 )
+from jobs.wiring import Flow
 from operators.admission import Admission
 from operators.content import Content
 from operators.errors import HeadwaterError

@@ -31,18 +31,18 @@ from jobs.meaning import meaning
 from jobs.read_functions import events_reader, items_reader
 from jobs.recommend import sink_settings
 from jobs.settings import Recommend
-from jobs.understand_settings import Understand
-from jobs.wiring import (
+from jobs.tables import (
     ARRIVED_MS,
     DEAD_LETTERS,
     EVENTS,
     ITEMS,
-    Flow,
     kafka_dead_letters,
     kafka_records,
     kafka_sources,
     table_environment,
 )
+from jobs.understand_settings import Understand
+from jobs.wiring import Flow
 from operators.catalogue import Catalogue
 from operators.errors import HeadwaterError
 from operators.flink.clock import wall_clock_ms

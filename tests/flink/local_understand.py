@@ -17,9 +17,9 @@ from jobs.files import append, file_source
 from jobs.local import environment
 from jobs.read_functions import events_reader, items_reader
 from jobs.settings import load
+from jobs.tables import DEAD_LETTER_COLUMNS, DEAD_LETTERS, EVENTS, ITEMS, table_environment
 from jobs.understand import FEATURES, SIGNALS, build
 from jobs.understand_settings import Understand
-from jobs.wiring import DEAD_LETTER_COLUMNS, DEAD_LETTERS, EVENTS, ITEMS, table_environment
 from operators.flink.clock import wall_clock_ms
 from udfs.fake import HashEncoder
 from udfs.reader import Reader, Remembered
