@@ -1,24 +1,19 @@
 """Second stage, by item: how popular an item is, and what the catalogue says of it.
 
 Attaches the item's figures of the moment to every signal, so that the stages behind need no
-second visit to the item. Decayed likes use forward decay (Cormode et al., ICDE 2009): an event at
-time t adds 2^(t/half-life) to a sum kept as its logarithm; no sweep, and items compare at any
-time. The sums of strengths, likes and users are integers and exact after an erasure; the decayed
-ones are floats, a cache that an erasure corrects up to rounding.
+second visit to the item; see `item_figures` for what they are.
 
 What is alike in content hears of an item's figures when it meets it, and again each time twice as
 many have touched the item: a few messages in its life, where one an event would cost twenty.
 """
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import Struct, field
-
 from operators import expiry
 from operators.expiry import Wheel
+from operators.item_figures import FRESH, ItemFigures, count, list_scores, packed, withdraw
 from operators.leaders import Offers
 from operators.messages import (
     Availability,
@@ -34,15 +29,7 @@ from operators.messages import (
     Withdrawn,
     order,
 )
-from operators.packing import (
-    EPOCH_MS,
-    HOUR_MS,
-    NEVER_LOG2,
-    item_key,
-    log2_add,
-    log2_subtract,
-    pack_figures,
-)
+from operators.packing import item_key
 from operators.parameters import FiguresSettings
 from operators.results import ItemRow
 from operators.stage import (
@@ -57,40 +44,10 @@ from operators.stage import (
     settle_nothing,
 )
 
-HALF_LIVES_MS = (HOUR_MS, 24 * HOUR_MS, 30 * 24 * HOUR_MS)
-WINDOW_NAMES = ("1h", "1d", "30d")
-ALL_TIME = "all_time"
-FRESH = "fresh"
-"""The list of items that few have touched yet, the newest first."""
-SEGMENTS_MAX = 64
 ALIKE_MAX = 40
 """Items that hear of an item's figures again, the last ones to name it or to be named by it."""
 STALE_MARGIN_MS = 32 * 86_400_000
 """So many half-lives of a day are more than any number of likes makes up for: 2^32."""
-
-
-class ItemFigures(Struct, array_like=True):
-    """What is known of one item. `likes_log2` follows `HALF_LIVES_MS`.
-
-    Attributes:
-        due_ms: When the item is forgotten unless touched again.
-        deleted: The catalogue has deleted it.
-        last_ms: Latest time of what was done to it and of its records.
-    """
-
-    raw: int = 0
-    likes: int = 0
-    users: int = 0
-    likes_log2: tuple[float, float, float] = (NEVER_LOG2, NEVER_LOG2, NEVER_LOG2)
-    first_ms: int | None = None
-    title: str = ""
-    categories: list[str] = field(default_factory=list)
-    available: bool = True
-    listed_ms: int = -1
-    segments: dict[str, float] = field(default_factory=dict)
-    due_ms: int = -1
-    deleted: bool = False
-    last_ms: int = -1
 
 
 @dataclass
@@ -144,14 +101,14 @@ class Figures:
             known = state.item.get(key)
             figures = known or ItemFigures()
             if isinstance(message, Signal):
-                _count(figures, message)
+                count(figures, message)
                 outs.append(_counted(figures, message))
                 outs += _grown(state, key, figures, message)
             elif isinstance(message, Withdrawn):
                 if known is None:
                     outs.append(Out(COUNT, "withdrawn_too_late", 1))
                     continue
-                _withdraw(figures, message)
+                withdraw(figures, message)
                 if message.segment not in figures.segments:
                     _leave(state, message.tenant, message.item, f"segment:{message.segment}")
             elif isinstance(message, Listed):
@@ -212,7 +169,7 @@ class Figures:
             return []
         leader = Leader(
             message.time_ms, message.event_id, message.tenant, item, figures.title or item,
-            _pack(item, figures), figures.categories, figures.likes_log2, figures.segments, listed,
+            packed(item, figures), figures.categories, figures.likes_log2, figures.segments, listed,
             fresh,
         )  # fmt: skip
         return [Out("popular", message.tenant, leader)]
@@ -223,12 +180,6 @@ class Figures:
         if not (known and figures.available and figures.users < self._settings.fresh_users):
             return None
         return float(figures.first_ms or 0)
-
-
-def scores_of(leader: Leader) -> dict[str, float]:
-    """The shared lists a leader stands in, and what it is ordered by in each."""
-    scores = list_scores(leader) if leader.listed else {}
-    return scores if leader.fresh is None else {**scores, FRESH: leader.fresh}
 
 
 def _forgotten(
@@ -245,7 +196,7 @@ def _forgotten(
     ]
     if stood:
         leader = Leader(
-            time_ms, event_id, tenant, item, figures.title or item, _pack(item, figures),
+            time_ms, event_id, tenant, item, figures.title or item, packed(item, figures),
             figures.categories, figures.likes_log2, figures.segments, False,
         )  # fmt: skip
         outs.append(Out("popular", tenant, leader))
@@ -257,70 +208,6 @@ def _forgotten(
         )
         outs.append(Out("ranking", BROADCAST, told))
     return outs
-
-
-def list_scores(figures: ItemFigures | Leader) -> dict[str, float]:
-    """The shared lists an item belongs to, and what it is ordered by in each.
-
-    All-time lists by likes, the others by the logarithm of decayed likes; lists of a category and
-    of a segment use the half-life of 30 days.
-    """
-    likes = figures.likes if isinstance(figures, ItemFigures) else likes_of(figures.figures)
-    month = figures.likes_log2[-1]
-    scores = {ALL_TIME: float(likes)}
-    scores.update(zip(WINDOW_NAMES, figures.likes_log2, strict=True))
-    for category in figures.categories:
-        scores[f"category:{category}"] = month
-    for name, value in figures.segments.items():
-        scores[f"segment:{name}"] = value
-    return scores
-
-
-def likes_of(figures: bytes) -> int:
-    """Likes in a packed record."""
-    return int(struct.unpack_from("<f", figures, 12)[0])
-
-
-def _terms(time_ms: int) -> tuple[float, float, float]:
-    (hour_ms, day_ms, month_ms), passed_ms = HALF_LIVES_MS, time_ms - EPOCH_MS
-    return passed_ms / hour_ms, passed_ms / day_ms, passed_ms / month_ms
-
-
-def _count(figures: ItemFigures, signal: Signal) -> None:
-    figures.raw += max(0, signal.strength - signal.old)
-    figures.users += signal.first
-    if figures.first_ms is None:
-        figures.first_ms = signal.time_ms
-    if not signal.liked:
-        return
-    figures.likes += 1
-    hour, day, month = _terms(signal.time_ms)
-    sums = figures.likes_log2
-    figures.likes_log2 = (
-        log2_add(sums[0], hour), log2_add(sums[1], day), log2_add(sums[2], month)
-    )  # fmt: skip
-    known = signal.segment in figures.segments or len(figures.segments) < SEGMENTS_MAX
-    if signal.segment and known:
-        old = figures.segments.get(signal.segment, NEVER_LOG2)
-        figures.segments[signal.segment] = log2_add(old, month)
-
-
-def _withdraw(figures: ItemFigures, message: Withdrawn) -> None:
-    figures.raw -= message.strength
-    figures.users -= 1
-    if message.liked_ms is None:
-        return
-    figures.likes -= 1
-    hour, day, month = _terms(message.liked_ms)
-    sums = figures.likes_log2
-    figures.likes_log2 = (
-        log2_subtract(sums[0], hour), log2_subtract(sums[1], day), log2_subtract(sums[2], month)
-    )  # fmt: skip
-    if figures.likes == 0:
-        figures.likes_log2 = ItemFigures().likes_log2
-    rest = log2_subtract(figures.segments.pop(message.segment, NEVER_LOG2), month)
-    if rest > NEVER_LOG2 and figures.likes:
-        figures.segments[message.segment] = rest
 
 
 def _leave_categories(state: FiguresState, figures: ItemFigures, record: Listed) -> None:
@@ -366,14 +253,6 @@ def _list(figures: ItemFigures, record: Listed) -> list[Out]:
     return outs
 
 
-def _pack(item: str, figures: ItemFigures) -> bytes:
-    counts = (figures.raw, figures.likes, figures.users)
-    _, day, month = figures.likes_log2
-    return pack_figures(
-        item_key(item), counts, (day, month), figures.first_ms or 0, figures.categories
-    )
-
-
 def _attached(state: FiguresState, figures: ItemFigures, message: Described | Meeting) -> Out:
     """What content says of two items, with what is known here of the one."""
     when = message.time_ms, message.event_id, message.tenant
@@ -382,8 +261,8 @@ def _attached(state: FiguresState, figures: ItemFigures, message: Described | Me
         described = Described(*when, message.item, title, message.about)
         return Out("neighbours", scoped(message.tenant, message.item), described)
     _note_alike(state, message)
-    packed = _pack(message.item, figures)
-    near = Near(*when, message.other, message.item, message.similarity, message.own, packed)
+    told = packed(message.item, figures)
+    near = Near(*when, message.other, message.item, message.similarity, message.own, told)
     return Out("neighbours", scoped(message.tenant, message.other), near)
 
 
@@ -408,17 +287,17 @@ def _grown(state: FiguresState, key: str, figures: ItemFigures, signal: Signal) 
     if not signal.first or figures.users & (figures.users - 1):
         return
     alike = state.alike.get(key) or {}
-    packed = _pack(signal.item, figures)
+    told = packed(signal.item, figures)
     for one in alike:
         event_id = f"{signal.event_id}\x00{one}"
-        grown = Grown(signal.time_ms, event_id, signal.tenant, one, signal.item, packed)
+        grown = Grown(signal.time_ms, event_id, signal.tenant, one, signal.item, told)
         yield Out("neighbours", scoped(signal.tenant, one), grown)
 
 
 def _counted(figures: ItemFigures, signal: Signal) -> Out:
     category = figures.categories[0] if figures.categories else ""
     counted = Counted(
-        signal.time_ms, signal.event_id, signal, _pack(signal.item, figures),
+        signal.time_ms, signal.event_id, signal, packed(signal.item, figures),
         figures.title or signal.item, category,
     )  # fmt: skip
     return Out("history", scoped(signal.tenant, signal.user), counted)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from operators.figures import ALL_TIME, WINDOW_NAMES, scores_of
+from operators.item_figures import ALL_TIME, WINDOW_NAMES, scores_of
 from operators.messages import Leader, PopularList, RowDue, order
 from operators.parameters import PopularSettings
 from operators.results import ALL

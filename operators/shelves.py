@@ -15,8 +15,8 @@ from operators.candidates import COLUMNS, CONTENT
 from operators.candidates import LIKES as LIKES_AT
 from operators.composing import FRESH, TRENDING, Strategy
 from operators.features import Reference
-from operators.figures import FRESH as NEW
 from operators.id_list import IdList, id_list, take
+from operators.item_figures import FRESH as NEW
 from operators.messages import PopularList
 from operators.packing import FIGURES, LIKES, LIKES_1D, LIKES_30D, Keys, Words, keys_in, words
 from operators.stage import Table, pair_key

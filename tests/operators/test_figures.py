@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.figures import HALF_LIVES_MS, Figures, ItemFigures, list_scores
+from operators.figures import Figures
+from operators.item_figures import HALF_LIVES_MS, ItemFigures, list_scores
 from operators.listing import deleted, listed
 from operators.messages import Availability, Counted, Leader, Withdrawn
 from operators.packing import EPOCH_MS, FIGURES, NEVER_LOG2, category_code, item_key
