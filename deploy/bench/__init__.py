@@ -12,7 +12,7 @@
 ``settled``           every user's rows held against what was sent
 ``counters``          the job's own counters, percentiles of its histogram
 ``usage``             CPU and memory by process and thread; the machine
-``speed``             how fast its cores are, alone, together and under the load
+``speed``             how fast a core is, before the load and under it
 ``sampling``          counters and usage, now and then, during a measurement
 ``arithmetic``        samples → cost an event, shares, ratios
 ``measure``, ``search``, ``drain``, ``flat``   the four kinds of run

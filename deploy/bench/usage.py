@@ -128,11 +128,11 @@ class Machine(Struct, frozen=True, kw_only=True):
 
     cores: int
     cpu: str
-    pass_ns: float
     memory_bytes: int
     system: str
     code: str
     versions: dict[str, str]
+    pass_ns: float = 0.0
 
 
 def machine() -> Machine:
