@@ -6,8 +6,6 @@ strengths, likes and users are integers and exact after an erasure; the decayed 
 cache that an erasure corrects up to rounding.
 """
 
-import struct
-
 from msgspec import Struct, field
 
 from operators.messages import Leader, Signal, Withdrawn
@@ -16,6 +14,7 @@ from operators.packing import (
     HOUR_MS,
     NEVER_LOG2,
     item_key,
+    likes_of,
     log2_add,
     log2_subtract,
     pack_figures,
@@ -119,11 +118,6 @@ def scores_of(leader: Leader) -> dict[str, float]:
     """The shared lists a leader stands in, and what it is ordered by in each."""
     scores = list_scores(leader) if leader.listed else {}
     return scores if leader.fresh is None else {**scores, FRESH: leader.fresh}
-
-
-def likes_of(figures: bytes) -> int:
-    """Likes in a packed record."""
-    return int(struct.unpack_from("<f", figures, 12)[0])
 
 
 def packed(item: str, figures: ItemFigures) -> bytes:

@@ -127,6 +127,11 @@ def key_of(figures: bytes) -> int:
     return int.from_bytes(figures[:8], "little")
 
 
+def likes_of(figures: bytes) -> int:
+    """Likes in a packed record."""
+    return int(_RAW.unpack_from(figures, 12)[0])
+
+
 def users_of(figures: bytes) -> int:
     """Users in a packed record."""
     return int(_RAW.unpack_from(figures, 16)[0])
