@@ -20,8 +20,11 @@ def show(report: Report, console: Console) -> None:
             f"warm-up: {report.warmup_events:,} events, {report.warmup_per_s:,.0f} a second; "
             f"the generator alone: {report.generator_per_s or 0:,.0f} a second",
         )
-    if slowed := _slowed(report):
-        console.print(slowed)
+    if loaded := report.measurement or report.drain:
+        console.print(
+            f"speed of a core: a loop's pass took {loaded.pass_ns:.0f} ns of CPU under the load, "
+            f"{machine.pass_ns:.0f} ns before it",
+        )
     if report.measurement:
         _measurement(report.measurement, console)
     if report.search:
@@ -31,16 +34,6 @@ def show(report: Report, console: Console) -> None:
     if report.flat:
         _flat(report.flat, console)
     _completeness(report, console)
-
-
-def _slowed(report: Report) -> str:
-    """How fast the cores were, for a run under one load."""
-    if (loaded := report.measurement or report.drain) is None:
-        return ""
-    return (
-        f"speed of a core: a loop's pass took {loaded.pass_ns:.0f} ns of CPU under the load, "
-        f"{report.machine.pass_ns:.0f} ns before it"
-    )
 
 
 def _measurement(found: Measurement, console: Console) -> None:
