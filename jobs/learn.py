@@ -23,8 +23,8 @@ from jobs.settings import Learn, SettingsError
 from jobs.tables import kafka_dead_letters, kafka_records, kafka_source, table_environment
 from jobs.wiring import Flow
 from operators.errors import HeadwaterError
-from operators.flink.records import gradients_parser
 from operators.learning import Learning
+from operators.parsing import of_outcomes
 from operators.strategy import record_of
 
 OUTCOMES, STRATEGY = "source_outcomes", "sink_strategy"
@@ -34,8 +34,8 @@ OUTCOMES, STRATEGY = "source_outcomes", "sink_strategy"
 def build(tables: StreamTableEnvironment, settings: Learn) -> StatementSet:
     """Wire the job between the tables `OUTCOMES`, `STRATEGY` and that of the dead letters."""
     flow = Flow(tables, settings, meaning(settings))
-    tables.create_temporary_function("parse_gradients", gradients_parser(settings.buckets))
-    parsed(tables, settings, flow, OUTCOMES, "learning", "parse_gradients(`value`)")
+    parse = partial(of_outcomes, buckets=settings.buckets)
+    parsed(tables, settings, flow, OUTCOMES, "learning", parse)
     flow.feed(f"accepted_{OUTCOMES}", "learning")
     flow.stage(
         "learning", partial(Learning, settings.learning, settings.weights), sends=("strategy",),

@@ -57,7 +57,6 @@ def environment() -> StreamExecutionEnvironment:
         "python.execution-mode": "thread",
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
-        "python.fn-execution.bundle.time": "50",
         "restart-strategy.type": "none",
         "taskmanager.memory.managed.size": "256m",
         "taskmanager.memory.network.max": "64m",

@@ -46,17 +46,11 @@ from operators.errors import HeadwaterError
 from operators.figures import Figures
 from operators.flink.cassandra import SinkSettings
 from operators.flink.keyed import RecordOf
-from operators.flink.parsing import (
-    events_parser,
-    features_parser,
-    items_parser,
-    signals_parser,
-)
-from operators.flink.records import weights_parser
 from operators.flink.sink import WriteRows
 from operators.history import History
 from operators.neighbours import Neighbours
 from operators.outcome_records import record_of, replayed_record_of
+from operators.parsing import Parse, of_events, of_features, of_items, of_signals, of_weights
 from operators.popular import Popular
 from operators.ranking import Ranking
 from operators.rows import RowSettings
@@ -108,31 +102,27 @@ def sources(settings: Recommend) -> dict[str, str]:
 
 def _parse(tables: StreamTableEnvironment, settings: Recommend, flow: Flow) -> None:
     """Views `parsed_*` of all records, `accepted_*` of those that go on."""
-    border, buckets = settings.border, settings.buckets
-    parse_events = events_parser(border, buckets, settings.late_ms)
-    tables.create_temporary_function("parse_events", parse_events)
-    tables.create_temporary_function("parse_items", items_parser(border, buckets))
-    tables.create_temporary_function("parse_features", features_parser(border, buckets))
-    tables.create_temporary_function("parse_signals", signals_parser(border, buckets))
-    calls = {
-        EVENTS: ("admission", "parse_events(`value`)"),
-        ITEMS: ("figures", f"parse_items(`key`, `value`, {ARRIVED_MS})"),
-        FEATURES: ("content", f"parse_features(`key`, `value`, {ARRIVED_MS})"),
-        SIGNALS: ("admission", "parse_signals(`value`)"),
-    }
+    border, buckets, late_ms = settings.border, settings.buckets, settings.late_ms
+    parsers: dict[str, tuple[str, Parse]] = {
+        EVENTS: (
+            "admission", partial(of_events, border=border, buckets=buckets, late_ms=late_ms)
+        ),
+        ITEMS: ("figures", partial(of_items, border=border, buckets=buckets)),
+        FEATURES: ("content", partial(of_features, border=border, buckets=buckets)),
+        SIGNALS: ("admission", partial(of_signals, border=border, buckets=buckets)),
+    }  # fmt: skip
     if settings.learns_by_topic:
         _parse_weights(tables, settings, flow)
-    for source, (channel, call) in calls.items():
+    for source, (channel, parse) in parsers.items():
         if source not in sources(settings):
             continue
-        parsed(tables, settings, flow, source, channel, call)
+        parsed(tables, settings, flow, source, channel, parse)
         flow.feed(f"accepted_{source}", channel)
 
 
 def _parse_weights(tables: StreamTableEnvironment, settings: Recommend, flow: Flow) -> None:
     """Weights go to every bucket of the ranking."""
-    tables.create_temporary_function("parse_weights", weights_parser())
-    parsed(tables, settings, flow, WEIGHTS, "ranking", "parse_weights(`value`)")
+    parsed(tables, settings, flow, WEIGHTS, "ranking", of_weights)
     buckets = ", ".join(map(str, range(settings.buckets)))
     tables.execute_sql(
         f"CREATE TEMPORARY VIEW told_{WEIGHTS} AS SELECT `channel`, t.`target` AS `bucket`, "

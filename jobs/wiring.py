@@ -19,7 +19,9 @@ from pyflink.table import Schema, StreamTableEnvironment, Table
 from jobs.settings import Job
 from jobs.tables import interval
 from operators.flink.keyed import OUTPUT_TYPE, KeyedShell, RecordOf
+from operators.flink.parsing import PARSED_TYPE, ParseRecords
 from operators.meaning import Meaning
+from operators.parsing import Parse
 from operators.stage import Stage
 
 BATCH_TYPE = Types.ROW([Types.INT(), Types.STRING()])
@@ -102,7 +104,8 @@ class Flow:
             records: See `KeyedShell`.
         """
         depth = 1 + max((one.depth for one in self._outputs if name in one.channels), default=0)
-        batches = self._batches(name, window_ms, self._offset_ms(depth, self._settings.batch_ms))
+        offset_ms = self._offset_ms(depth, self._settings.batch_ms)
+        batches = self._batches(name, self.channel(name), window_ms, offset_ms)
         settle_ms = settle_ms or self._settings.settle_ms
         shell = KeyedShell(
             make,
@@ -141,14 +144,35 @@ class Flow:
             return 0
         return (depth - 1) * span_ms // STAGES_IN_A_ROW
 
-    def _batches(self, name: str, window_ms: int, offset_ms: int) -> Table:
+    def parser(self, source: str, frames: str, parse: Parse, late: str = "") -> None:
+        """Add a view `parsed_*` of what a parser makes of a source, see `PARSED_TYPE`.
+
+        Args:
+            source: Name of the table.
+            frames: SQL of its records (bucket, payload, ts), see `operators.framing`.
+            parse: Makes a message of a record.
+            late: SQL of records that windows are closed for: each is a micro-batch.
+        """
+        name, window_ms = f"parse_{source.removeprefix('source_')}", self._settings.batch_ms
+        batches = self._batches(name, frames, window_ms, self._offset_ms(0, window_ms), "")
+        if late:
+            each = f"SELECT `bucket`, ROW(`bucket`, `payload`) AS `batch`, `ts` FROM ({late})"
+            batches = batches.union_all(self._tables.sql_query(each))
+        stream = self._keyed(batches).process(ParseRecords(parse), output_type=PARSED_TYPE)
+        table = self._with_time(stream.name(name).uid(name))
+        self._tables.create_temporary_view(f"parsed_{source}", table)
+
+    def _batches(
+        self, name: str, messages: str, window_ms: int, offset_ms: int, between: str = ","
+    ) -> Table:
+        """Micro-batches of SQL of messages (bucket, payload, ts)."""
         source = f"in_{name}"
-        self._tables.create_temporary_view(source, self._tables.sql_query(self.channel(name)))
+        self._tables.create_temporary_view(source, self._tables.sql_query(messages))
         time = "" if self._settings.clock == "live" else ", window_time"
         span = ", ".join(interval(ms) for ms in (window_ms, offset_ms % window_ms))
         return self._tables.sql_query(
             f"SELECT `bucket`, ROW(`bucket`, `payload`) AS `batch`{time} FROM ("
-            f"SELECT `bucket`, ARRAY_JOIN(ARRAY_AGG(`payload`), ',') AS `payload`{time} "
+            f"SELECT `bucket`, ARRAY_JOIN(ARRAY_AGG(`payload`), '{between}') AS `payload`{time} "
             f"FROM TABLE(TUMBLE(TABLE {source}, DESCRIPTOR(`ts`), {span})) "
             f"GROUP BY `bucket`, window_start, window_end{time})"
         )

@@ -88,7 +88,7 @@ def _add(found: Snapshot, name: str, labels: Mapping[str, str], value: float) ->
     elif name.startswith(_STAGE):
         stage = labels.get("stage", "")
         if stage == "parse":
-            stage = "parse events" if "source_events" in task else "parse items"
+            stage = "parse events" if "parse_events" in task else "parse items"
         counts = found.stages.setdefault(stage, {})
         key = name.removeprefix(_STAGE)
         counts[key] = counts.get(key, 0.0) + value

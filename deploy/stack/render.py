@@ -97,7 +97,6 @@ def flink_config(
         "python_memory": settings.taskmanager_python_memory,
         "managed_fraction": MANAGED_FRACTION[settings.state_backend],
         "python": python,
-        "bundle_time_ms": settings.bundle_time_ms,
         "state_backend": settings.state_backend,
         "checkpoint_interval_s": settings.checkpoint_interval_s,
         "rocksdb_logs": layout.logs("rocksdb"),

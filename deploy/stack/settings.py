@@ -74,10 +74,6 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             once more after a crash. At each, all stages stand still together for some 200 ms: with
             one every 10 s, lists of 220 events a second were up to 1.2 and 1.3 s old instead of .9
             and 1.1 s (p99 of 90 s, two pairs), at 3 and 5 % more CPU.
-        bundle_time_ms: How often Flink looks whether a bundle of Python is to end, which it is so
-            long after the end of the one before: at every second look. So a record waits for twice
-            this at the most, in the parser. A bundle costs 10 ms of CPU on both sides together; at
-            100, lists of 500 events a second were .60 instead of .38 s old (median), at no less.
         lasting: Whether Kafka and Cassandra compile as servers do. Two minutes of load later they
             take a third less CPU; until then, and to start, they take more.
         start_timeout_s: Seconds a service may take to become ready.
@@ -112,7 +108,6 @@ class StackSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     taskmanager_java_options: str = ""
     state_backend: Literal["rocksdb", "hashmap"] = "rocksdb"
     checkpoint_interval_s: Positive = 30
-    bundle_time_ms: Positive = 50
 
     lasting: bool = False
     start_timeout_s: Positive = 180

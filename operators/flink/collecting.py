@@ -3,7 +3,7 @@
 Nothing here makes cycles worth the search. A full one walks all the decoded values that the stages
 keep at hand: fifths of a second in which every stage stands still. The small ones add up where
 each event is some dozen new objects: at Python's own thresholds they were an eighth of what the
-worker of parser and sink then did at 1,000 events a second, and a fifth at 100.
+process of parser and sink did at 1,000 events a second, and a fifth at 100.
 """
 
 import gc

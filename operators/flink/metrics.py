@@ -114,10 +114,10 @@ class LatencyCounters:
 
 
 class CpuCounter:
-    """CPU time of a Python worker process, `cpu_us`, charged to whoever asks first.
+    """CPU time of a Python process beside the JVM, `cpu_us`, charged to whoever asks first.
 
-    Pandas functions run in processes beside the JVM, which its own CPU metric does not see, and
-    several of them share one process: the sum over all functions is the process's.
+    The JVM's own CPU metric does not see it. Pandas functions share such a process: the sum over
+    all of them is the process's.
     """
 
     _lock = threading.Lock()

@@ -33,10 +33,12 @@ from jobs.settings import Recommend
 from operators.admission import Admission
 from operators.figures import Figures
 from operators.flink.keyed import KeyedShell
-from operators.flink.parsing import ParseEvents, ParseItems
+from operators.flink.parsing import ParseRecords
+from operators.framing import Framed, frame
 from operators.history import History
 from operators.neighbours import Neighbours
 from operators.outcome_records import record_of
+from operators.parsing import of_events, of_items
 from operators.popular import Popular
 from operators.ranking import Ranking
 from tests.flink.fakes import FakeContext
@@ -78,9 +80,12 @@ class Run:
     def __init__(self, settings: Recommend, profiled: str | None) -> None:
         self.settings = settings
         self.shells = shells(settings)
-        self.parser = ParseEvents(settings.border, settings.buckets, 2**60, lambda: 2**52)
-        self.items = ParseItems(settings.border, settings.buckets, 2**60, lambda: 2**52)
-        for parser in (self.parser, self.items):
+        limits = {"border": settings.border, "buckets": settings.buckets}
+        self.parsers = {
+            "admission": ParseRecords(partial(of_events, late_ms=2**60, **limits), lambda: 2**52),
+            "figures": ParseRecords(partial(of_items, **limits), lambda: 2**52),
+        }
+        for parser in self.parsers.values():
             parser.open(FakeContext())
         self.cpu_s: dict[str, float] = defaultdict(float)
         self.batches: dict[str, int] = defaultdict(int)
@@ -91,14 +96,12 @@ class Run:
 
     def window(self, records: list[Record], *, settles: bool) -> None:
         inbox: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+        texts = {name: "".join(some) for name, some in _frames(records).items()}
         started = time.process_time()
-        for item, record in records:
-            if item is None:
-                _, bucket, payload = self.parser._one(record, 2**52)
-                inbox["admission"][bucket].append(payload)
-            else:
-                _, bucket, payload = self.items._one(item.encode(), record, 0, 2**52)
-                inbox["figures"][bucket].append(payload)
+        for name, text in texts.items():
+            for row in self.parsers[name].process_element((0, text), None):
+                bucket, payload = row[0], row[1]
+                inbox[name][bucket].append(payload)
         self.cpu_s["parse"] += time.process_time() - started
         for name in ORDER:
             self._stage(name, inbox, settles=settles)
@@ -123,6 +126,16 @@ class Run:
             inbox[channel][bucket].append(payload)
             self.bytes[f"{name} to {channel}"] += len(payload)
             self.rows[name] += 1
+
+
+def _frames(records: list[Record]) -> dict[str, list[str]]:
+    """Text of the records of a window, by the stage that they are for."""
+    texts: dict[str, list[str]] = {"figures": [], "admission": []}
+    for item, value in records:
+        key = None if item is None else item.encode()
+        name = "admission" if item is None else "figures"
+        texts[name].append(frame(Framed(0, 0, 0, False, key, value)))
+    return texts
 
 
 def workload_of(options: argparse.Namespace) -> Workload:

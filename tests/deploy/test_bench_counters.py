@@ -3,8 +3,8 @@ import pytest
 from deploy.bench.counters import Snapshot, of_histogram, of_values, parse
 
 HEAD = "flink_taskmanager_job_task_"
-EVENTS = "Source:_KafkaSource_default_catalog_default_database_source_events____PythonCalc_2___"
-ITEMS = "Source:_KafkaSource_default_catalog_default_database_source_items____PythonCalc_7___"
+EVENTS = "Source:_KafkaSource_default_catalog_default_database_source_events____Calc_2___"
+ITEMS = "Source:_KafkaSource_default_catalog_default_database_source_items____Calc_7___"
 
 
 def line(name: str, value: float, task: str, stage: str = "", job: str = "j1") -> str:
@@ -21,8 +21,8 @@ PAGE = "\n".join(
         line("operator_stage_busy_us", 40, "ranking____DataStreamToTable", "ranking"),
         line("operator_stage_messages", 4, "ranking____DataStreamToTable", "ranking"),
         line("operator_stage_messages", 9, "ranking____DataStreamToTable", "ranking", job="j0"),
-        line("operator_stage_records", 100, EVENTS, "parse"),
-        line("operator_stage_records", 10, ITEMS, "parse"),
+        line("operator_stage_records", 100, "parse_events____DataStreamToTable", "parse"),
+        line("operator_stage_records", 10, "parse_items____DataStreamToTable", "parse"),
         line("operator_pendingRecords", 33, EVENTS),
         line("operator_pendingRecords", 5, ITEMS),
         line("accumulateBusyTimeMs", 700, "ranking____DataStreamToTable"),

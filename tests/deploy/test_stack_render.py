@@ -99,7 +99,6 @@ def test_settings_reach_flinks_configuration(layout: Layout, tools: Tools) -> No
         taskmanager_memory="4g",
         state_backend="hashmap",
         checkpoint_interval_s=3,
-        bundle_time_ms=20,
         taskmanager_java_options="-Xlog:gc #1: all",
     )
     config, usual = (flink_config(one, layout, tools) for one in (settings, StackSettings()))
@@ -111,7 +110,6 @@ def test_settings_reach_flinks_configuration(layout: Layout, tools: Tools) -> No
     assert config["state.backend.type"] == "hashmap"
     assert config["taskmanager.memory.managed.fraction"] == render.MANAGED_FRACTION["hashmap"]
     assert config["execution.checkpointing.interval"] == "3s"
-    assert config["python.fn-execution.bundle.time"] == "20"
 
 
 def test_the_reporter_is_there_only_with_metrics(layout: Layout, tools: Tools) -> None:

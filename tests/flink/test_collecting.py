@@ -7,11 +7,11 @@ import pytest
 
 from jobs.read_functions import ReadEvents
 from operators.flink import collecting, features, writing
-from operators.flink.parsing import ParseEvents
+from operators.flink.parsing import ParseRecords
+from operators.parsing import of_weights
 from tests.flink.fakes import FakeContext
 from tests.flink.test_cassandra_writer import SETTINGS
 from tests.flink.test_keyed import shell_of
-from tests.flink.test_parsing import opened as parser
 from tests.flink.test_read_functions import opened as reader
 from tests.graph import stages
 
@@ -26,7 +26,7 @@ def pythons_own():
 
 OPEN = {
     "a stage": lambda: shell_of(lambda: next(iter(stages())), FakeContext()),
-    "a parser": lambda: parser(ParseEvents),
+    "a parser": lambda: ParseRecords(of_weights).open(FakeContext()),
     "the sink": lambda: writing.begin(msgspec.msgpack.encode(SETTINGS)),
     "the sink of features": lambda: features.WriteFeatures(SETTINGS).open(FakeContext()),
     "a reader of texts": lambda: reader(ReadEvents),

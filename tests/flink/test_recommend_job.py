@@ -147,8 +147,7 @@ def replays(tmp_path_factory):
     said = {"features": contents(), "signals": texts(events)}
     write(folder / "one", events, items, b"{not json", **said)
     write(folder / "two", events, items, **said)
-    # Watermarks wait for the parser's bundle of up to 1,000 records.
-    many = [event("u", f"i{n % 40}", START_MS + n * 20) for n in range(1100)]
+    many = [event("u", f"i{n % 40}", START_MS + n * 20) for n in range(100)]
     late = event("late", "i1", START_MS + 1)
     write(folder / "late", [*many, late], [listing("i1", START_MS)])
     run(

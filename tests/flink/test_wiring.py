@@ -10,12 +10,12 @@ from operators.meaning import Meaning
 @pytest.mark.parametrize(
     ("clock", "span_ms", "offsets_ms"),
     [
-        ("live", 100, [0, 20, 40, 60, 80]),
-        ("live", 2500, [0, 500, 1000, 1500, 2000]),
-        ("replay", 2500, [0] * STAGES_IN_A_ROW),
+        ("live", 100, [-20, 0, 20, 40, 60, 80]),
+        ("live", 2500, [-500, 0, 500, 1000, 1500, 2000]),
+        ("replay", 2500, [0, *[0] * STAGES_IN_A_ROW]),
     ],
 )
-def test_stages_in_a_row_share_a_span(clock, span_ms, offsets_ms):
+def test_the_parser_and_stages_in_a_row_share_a_span(clock, span_ms, offsets_ms):
     flow = Flow(None, Recommend(clock=clock), Meaning())
-    depths = range(1, 1 + STAGES_IN_A_ROW)
+    depths = range(1 + STAGES_IN_A_ROW)
     assert [flow._offset_ms(depth, span_ms) for depth in depths] == offsets_ms

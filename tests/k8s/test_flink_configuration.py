@@ -119,7 +119,7 @@ def test_the_jobs_run_as_on_the_local_stack_but_for_places_sizes_and_patience(de
     for where, spec in deployments.items():
         config = spec["flinkConfiguration"]
         same = (config.keys() & local.keys()) - DIFFERENT - SLOWER
-        same -= {"python.fn-execution.bundle.time", "state.backend.type"}  # filled in
+        same -= {"state.backend.type"}  # filled in
         assert len(same) >= 13
         assert {k: config[k] for k in same} == {k: local[k] for k in same}, where
         assert config["state.backend.type"] == "rocksdb"

@@ -15,11 +15,10 @@ import yaml
 from deploy.observability import dashboards
 from deploy.observability.questions import QUESTIONS, STAGE
 from deploy.stack import monitoring, render
-from operators.events import Border
-from operators.flink.clock import wall_clock_ms
 from operators.flink.metrics import StageMetrics
-from operators.flink.parsing import ParseEvents, ParseItems
+from operators.flink.parsing import ParseRecords
 from operators.flink.writing import RowsWriter
+from operators.parsing import of_weights
 from tests.flink.fakes import FakeContext
 from tests.observability.names import RULES, all_rules, asked
 from udfs.handler import Failure, Phase
@@ -66,8 +65,7 @@ def in_code() -> set[str]:
     """Names of all metrics that the operators make."""
     context = Recorder()
     StageMetrics(context, "any")
-    for parser in (ParseEvents, ParseItems):
-        parser(Border(), 16, 1000, wall_clock_ms).open(context)
+    ParseRecords(of_weights).open(context)
     RowsWriter(None, None, context)
     stages = [*PROJECT.glob("operators/*.py"), PROJECT / "jobs" / "read_functions.py"]
     return context.names.union(*map(counted, stages))

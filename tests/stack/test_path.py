@@ -35,7 +35,10 @@ JOB, TENANT, SURFACE = "recommend", "path", "home"
 TASTES = {"jazz": [f"jazz-{n}" for n in range(20)], "rock": [f"rock-{n}" for n in range(20)]}
 USERS = [f"user-{n}" for n in range(24)]
 ACTIONS = ["view", "click", "like", "purchase"]
-STAGE_THREADS = ("admission", "figures", "history", "neighbours", "popular", "ranking")
+STAGE_THREADS = (
+    "parse_events", "parse_items", "admission", "figures", "history", "neighbours", "popular",
+    "ranking",
+)  # fmt: skip
 
 
 def headwater(*arguments: str) -> Result:
