@@ -103,13 +103,15 @@ def _watch(bench: Bench) -> Points:
 
 
 def rate_after(points: Points, records: float) -> float | None:
-    """Records a second from the first point behind so many of them to the last point.
+    """Records a second from when so many of them had passed to the last point, interpolated.
 
+    Points come in leaps of whole batches: to begin at the first one behind would leave out a leap's
+    time with its records, and take a third too much for the rate of a backlog of few batches.
     None where one look found them all: a short backlog can be one batch.
 
-    >>> rate_after([(10.0, 0.0), (11.0, 50.0), (13.0, 250.0)], 50.0)
+    >>> rate_after([(10.0, 0.0), (11.0, 50.0), (13.0, 250.0)], 150.0)
     100.0
     """
-    first = next((point for point in points if point[1] >= records), points[0])
-    last = points[-1]
-    return (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else None
+    times, counts = zip(*points, strict=True)
+    begun_s, begun = np.interp(records, counts, times), max(records, counts[0])
+    return float((counts[-1] - begun) / (times[-1] - begun_s)) if times[-1] > begun_s else None

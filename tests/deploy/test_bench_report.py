@@ -200,9 +200,18 @@ def test_a_system_that_holds_nothing_has_no_rate() -> None:
 
 def test_the_rate_of_a_backlog_is_that_behind_the_warm_up() -> None:
     points = [(0.0, 0.0), (10.0, 1000.0), (11.0, 2000.0), (13.0, 5000.0)]
-    assert rate_after(points, 900) == pytest.approx(4000 / 3)
+    assert rate_after(points, 1000) == pytest.approx(4000 / 3)
     assert rate_after(points, 0) == pytest.approx(5000 / 13)
-    assert rate_after(points[-1:], 0) is None
+
+
+def test_the_rate_of_a_backlog_in_leaps_has_the_time_of_each_leap() -> None:
+    points = [(0.0, 100.0), (9.0, 900.0), (29.0, 2900.0), (30.0, 5000.0)]
+    assert rate_after(points, 1000) == pytest.approx(4000 / 20)
+    assert rate_after(points, 50) == pytest.approx(4900 / 30)
+
+
+def test_one_look_at_a_backlog_gives_no_rate() -> None:
+    assert rate_after([(13.0, 5000.0)], 0) is None
 
 
 def test_the_machine_and_the_code_are_described(tmp_path: Path) -> None:
