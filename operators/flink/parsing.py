@@ -3,7 +3,7 @@
 It runs where the stages run. As a pandas function it had a process of Flink's own, six seconds of
 CPU to start and 200 MB, where each bundle costs 10 ms whatever is in it and a record waits for the
 end of one: lists of 150 events a second were .30 instead of .26 s old (median), and a backlog of
-MovieLens went at 1,603 instead of 1,800 to 1,916 events a second.
+100,000 events took 64 instead of 51 to 60 s from its first row to its last.
 """
 
 from collections import defaultdict
