@@ -12,6 +12,7 @@ from operators.describing import featured, written
 from operators.events import Border, Interaction, Rejected, parse_event, parse_item, subject_of
 from operators.framing import Framed
 from operators.listing import deleted, listed
+from operators.messages import Featured, Listed
 from operators.stage import bucket_of, scoped
 from operators.strategy import parse_gradient, parse_weights
 
@@ -56,9 +57,7 @@ def of_items(record: Framed, now_ms: int, border: Border, buckets: int) -> Parse
     else:
         item = parse_item(record.value, now_ms, border)
         message = item if isinstance(item, Rejected) else listed(item)
-    if isinstance(message, Rejected):
-        return message
-    return Parsed(bucket_of(scoped(message.tenant, message.item), buckets), message)
+    return message if isinstance(message, Rejected) else _by_item(message, buckets)
 
 
 def of_features(
@@ -72,6 +71,10 @@ def of_features(
     message = featured(record.key, record.value, record.arrived_ms, now_ms, border)
     if message is None or isinstance(message, Rejected):
         return message
+    return _by_item(message, buckets)
+
+
+def _by_item(message: Listed | Featured, buckets: int) -> Parsed:
     return Parsed(bucket_of(scoped(message.tenant, message.item), buckets), message)
 
 

@@ -48,8 +48,7 @@ class ParseRecords(KeyedProcessFunction):
         group = runtime_context.get_metrics_group().add_group("stage", "parse")
         self._counters = {name: group.counter(name) for name in ("records", "late")}
         for kind in REJECTION_KINDS:
-            counter = group.add_group("reason", kind).counter("dead_letters")
-            self._counters[kind] = counter
+            self._counters[kind] = group.add_group("reason", kind).counter("dead_letters")
 
     def close(self) -> None:
         cores.OF_PROCESS.leave()
@@ -67,10 +66,10 @@ class ParseRecords(KeyedProcessFunction):
                 yield _refused(record, TOO_LATE)
             elif found is not None:
                 messages[found.bucket].append(found.message)
-                counts["late"] += found.delayed
+                if found.delayed:
+                    counts["late"] += 1
         for name, increase in counts.items():
-            if increase:
-                self._counters[name].inc(increase)
+            self._counters[name].inc(increase)
         for bucket, some in messages.items():
             yield Row(bucket, pack(some), None, None, None, None, None)
 
