@@ -4,6 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+# Containers often set it. Each of some hundred processes would then compile torch, numba, Flink's
+# API and all else anew from their sources, and nothing would be kept for the next.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench drills savepoint audit clean lock install tools
 

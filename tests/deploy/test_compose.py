@@ -161,6 +161,15 @@ def test_the_image_runs_as_an_ordinary_user(dockerfile) -> None:
     assert users[-1] == "USER flink"
 
 
+def test_modules_are_compiled_where_their_user_cannot_write(dockerfile) -> None:
+    compiles = dockerfile.index("ENV UV_COMPILE_BYTECODE=1")
+    installs = [i for i, line in enumerate(dockerfile) if "uv pip install" in line]
+    names = {max(i for i, line in enumerate(dockerfile[:at]) if line.startswith("FROM"))
+             for at in (compiles, *installs)}  # fmt: skip
+    assert len(names) == 1, "a variable of one stage says nothing in another"
+    assert compiles < min(installs)
+
+
 def test_every_copied_path_exists_and_comes_from_a_known_stage(dockerfile) -> None:
     names = {name for _, name in stages(dockerfile)}
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()

@@ -276,6 +276,7 @@ def test_flinks_environment_finds_pemja_the_project_and_our_lib(
     monkeypatch.setenv("FLINK_ENV_JAVA_OPTS", "-Xmx1m")
     monkeypatch.setenv("PYTHONHOME", "/broken")
     monkeypatch.setenv("PYTHONPATH", "/broken")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     env = services.flink_environment(layout, tools)
     assert env["PYTHONPATH"].split(os.pathsep) == [str(tools.flink.parent), str(PROJECT)]
     assert env["FLINK_LIB_DIR"] == str(layout.lib)
@@ -283,7 +284,7 @@ def test_flinks_environment_finds_pemja_the_project_and_our_lib(
     assert env["FLINK_HOME"] == str(tools.flink)
     assert env["PATH"].split(os.pathsep)[0] == "/venv/bin"
     assert env["TMPDIR"].startswith(str(layout.tmp))
-    assert "PYTHONHOME" not in env
+    assert not {"PYTHONHOME", "PYTHONDONTWRITEBYTECODE"} & set(env)
     assert "FLINK_ENV_JAVA_OPTS" not in env
 
 
