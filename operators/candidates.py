@@ -9,6 +9,7 @@ import numpy as np
 
 from operators.id_list import ends_of, picked
 from operators.kernels import NOWHERE, kernel
+from operators.sorting import ascending, largest
 
 MAIN, FAST, SHORT, SUPPORT, SEED, BEST, BEST_AT, EXPOSED = range(8)
 LIKES, USERS, LIKES_1D, LIKES_30D, FIRST_H = range(8, 13)
@@ -235,19 +236,20 @@ def best_places(rows: Any, count: int, limit: int, reserve: int) -> Any:
     """Places of the `limit` best of the first rows, `reserve` of each interest among them."""
     if count <= limit:
         return np.arange(count)
+    worth = rows[:count, MAIN] + rows[:count, CONTENT]
     if reserve > 0:
-        return _with_shares(rows, count, limit, reserve)
-    return _largest(rows, count, limit)
+        return _with_shares(rows, worth, limit, reserve)
+    return largest(worth, limit)
 
 
 @kernel
-def _with_shares(rows: Any, count: int, limit: int, reserve: int) -> Any:
-    """As `_largest`, but the `reserve` largest of each interest go before all others.
+def _with_shares(rows: Any, worth: Any, limit: int, reserve: int) -> Any:
+    """As `largest`, but the `reserve` largest of each interest go before all others.
 
     So do as many that only their content speaks for: no cosine outweighs what many people do.
     """
-    order = np.argsort(-(rows[:count, MAIN] + rows[:count, CONTENT]), kind="mergesort")
-    keep, taken, left = np.zeros(count, np.bool_), np.zeros(SLOTS, np.int64), limit
+    order = ascending(-worth)
+    keep, taken, left = np.zeros(len(worth), np.bool_), np.zeros(SLOTS, np.int64), limit
     for place in order:
         slot = SLOTS - 1 if unproven(rows, place) else int(rows[place, INTEREST])
         if slot > 0 and taken[slot] < reserve and left > 0:
@@ -259,21 +261,3 @@ def _with_shares(rows: Any, count: int, limit: int, reserve: int) -> Any:
             keep[place] = True
             left -= 1
     return np.flatnonzero(keep)
-
-
-@kernel
-def _largest(rows: Any, count: int, limit: int) -> Any:
-    """Places of the `limit` largest sums; of equal ones the first."""
-    worth = rows[:count, MAIN] + rows[:count, CONTENT]
-    bound = np.partition(worth, count - limit)[count - limit]
-    equal = limit
-    for place in range(count):
-        if worth[place] > bound:
-            equal -= 1
-    places, kept = np.empty(limit, np.int64), 0
-    for place in range(count):
-        if worth[place] > bound or (worth[place] == bound and equal > 0):
-            equal -= worth[place] == bound
-            places[kept] = place
-            kept += 1
-    return places[:kept]

@@ -18,6 +18,7 @@ from operators.kernels import NOWHERE, kernel, place_of
 from operators.messages import SOURCES
 from operators.packing import Keys, Words
 from operators.seen import PROBES
+from operators.sorting import ascending
 from operators.stage import StructCodec
 
 SHOWN = 10
@@ -226,7 +227,7 @@ def merge(
         if len(known) == 0 or not _knows(known, key):
             places[count], values[count] = own + place, -np.float64(shared_scores[place])
             count += 1
-    served = places[np.argsort(values[:count], kind="mergesort")]
+    served = places[ascending(values[:count])]
     served_keys = np.empty(count, np.uint64)
     for rank in range(count):
         place = served[rank]
