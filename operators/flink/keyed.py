@@ -15,6 +15,7 @@ from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 
 from operators.flink import cores
 from operators.flink.collecting import collect_seldom
+from operators.flink.compiled import provide
 from operators.flink.gathering import Gathering
 from operators.flink.meaning import open_kept
 from operators.flink.metrics import TOLD_EVERY_MS, StageMetrics
@@ -122,6 +123,7 @@ class KeyedShell(KeyedProcessFunction):
     def open(self, runtime_context: RuntimeContext) -> None:
         cores.OF_PROCESS.keep()
         collect_seldom()
+        provide()
         stage = self._stage = self._make()
         decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(
             list[stage.inputs]  # type: ignore[name-defined]

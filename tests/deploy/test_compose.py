@@ -13,6 +13,7 @@ from deploy.cli import app
 from deploy.stack import jars, topics
 from deploy.stack.layout import PACKAGE, PROJECT
 from deploy.stack.settings import StackSettings
+from operators.flink import compiled
 
 DEPLOY = PACKAGE.parent
 PROJECT_TABLE = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
@@ -168,6 +169,18 @@ def test_modules_are_compiled_where_their_user_cannot_write(dockerfile) -> None:
              for at in (compiles, *installs)}  # fmt: skip
     assert len(names) == 1, "a variable of one stage says nothing in another"
     assert compiles < min(installs)
+
+
+def test_loops_are_compiled_for_any_processor_and_found_where_workers_look(dockerfile) -> None:
+    last_from = max(i for i, line in enumerate(dockerfile) if line.startswith("FROM"))
+    made, runs = " ".join(dockerfile[:last_from]), " ".join(dockerfile[last_from:])
+    for variable in ("NUMBA_CPU_NAME=generic", 'NUMBA_CPU_FEATURES=""'):
+        assert variable in made
+        assert variable in runs, "what is compiled for another processor is not found"
+    assert "NUMBA_CACHE_DIR=/opt/kernels /opt/venv/bin/python -m tests.bench.stages" in made
+    assert "COPY --from=python /opt/kernels /opt/kernels" in runs
+    assert f"{compiled.SHIPPED}=/opt/kernels" in runs
+    assert re.search(rf"{compiled.CACHE}=/tmp/\S+", runs), "the folder that a pod may write to"
 
 
 def test_every_copied_path_exists_and_comes_from_a_known_stage(dockerfile) -> None:
