@@ -29,23 +29,18 @@ demo: $(READY)   ## real events through real Kafka, Flink and Cassandra; one cli
 	$(BIN)/headwater demo
 
 # Tests on the services that all share run one after the other and often wait. The rest run beside
-# them, in what they leave of the machine: those with a Flink of their own, and those without; their
-# reports come behind. Before, while types are checked and services start, loops are compiled: all
-# would else do so at once.
-OWN_FLINK := (flink and not stack) or apart
-NO_FLINK  := not stack and not flink and not apart
-
+# them, in what they leave of the machine; their report comes second. Before, while types are checked
+# and services start, loops are compiled: both would else do so at once.
 test: $(READY)   ## lint, types, unit, Flink and whole-path tests
 	@mkdir -p .headwater
 	@nice -n 10 $(BIN)/python -m tests.bench.stages --events 2000 --users 50 --items 100 \
 	  > .headwater/compiled.log 2>&1 & compiled=$$!; \
 	$(MAKE) --no-print-directory lint || exit 1; \
-	beside() { while kill -0 $$compiled 2>/dev/null; do sleep 1; done; exec nice -n 10 $(BIN)/pytest -m "$$1"; }; \
-	beside "$(OWN_FLINK)" > .headwater/tests-flink.log 2>&1 & flink=$$!; \
-	beside "$(NO_FLINK)" > .headwater/tests.log 2>&1 & others=$$!; \
-	$(BIN)/pytest -m "stack and not apart"; code=$$?; \
-	for group in $$flink $$others; do wait $$group || code=$$?; done; \
-	cat .headwater/tests-flink.log .headwater/tests.log; exit $$code
+	(while kill -0 $$compiled 2>/dev/null; do sleep 1; done; \
+	  exec nice -n 10 $(BIN)/pytest -m "not stack or apart") > .headwater/tests.log 2>&1 & others=$$!; \
+	$(BIN)/pytest -m "stack and not apart"; stack=$$?; \
+	wait $$others; others=$$?; cat .headwater/tests.log; \
+	exit $$(( stack > others ? stack : others ))
 
 lint: $(READY)   ## ruff and mypy
 	$(BIN)/ruff check .

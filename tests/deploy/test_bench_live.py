@@ -105,7 +105,6 @@ def test_a_backlog_is_worked_off(stack: Stack) -> None:
     assert report.completeness.complete
 
 
-@pytest.mark.apart
 def test_groups_are_compared(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flat, "_IDLE_S", 3.0)
     shape = Shape(
