@@ -164,6 +164,7 @@ def test_items_and_texts_are_read_once_and_found_again(stack: Stack, ours: Topic
     # The marker is in one of two partitions: what came before it in the other is read when it is.
     wait_for(lambda: sorted(newest(ours)) == sorted(ITEMS), "all items", seconds=20)
     found = newest(ours)
+    assert sorted(found) == sorted(ITEMS)
     for item, features in found.items():
         assert features.fallback is None, item
         assert features.language == "en", item
